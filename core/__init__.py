@@ -1,0 +1,1 @@
+"""The library: torch and numpy, no ComfyUI."""

@@ -1,0 +1,71 @@
+"""Tensor conventions at the border, and the picture arithmetic several systems share.
+
+Graph tensors are `[B,H,W,C]` 0..1 and masks `[B,H,W]` with 1 = change this; inside the library pictures are
+`[B,3,H,W]` float32 and masks `[B,1,H,W]` float32, both normal (not inference) tensors that may be changed freely.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def image_to_bchw(image: Tensor, name: str = "image") -> Tensor:
+    """`[B,H,W,C]` (or one `[H,W,C]`), any float type, 1, 3 or 4 channels -> `[B,3,H,W]` float32, a copy.
+
+    Alpha is dropped. Raises ValueError for another shape, an empty batch, or NaN.
+    """
+    if not isinstance(image, Tensor) or image.ndim not in (3, 4) or image.shape[-1] not in (1, 3, 4):
+        found = f"a tensor of shape {list(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(f"{name} should be pictures of shape [batch, height, width, 1 to 4 channels]; got {found}.")
+    batch = image if image.ndim == 4 else image[None]
+    if 0 in batch.shape:
+        raise ValueError(f"{name} is empty (shape {list(image.shape)}); connect at least one picture.")
+    with torch.inference_mode(False):
+        out = batch[..., :3].float().movedim(-1, 1).clone(memory_format=torch.contiguous_format)  # [B,C,H,W]
+        if not torch.isfinite(out).all():
+            raise ValueError(f"{name} holds NaN or infinite values; check the node that made it.")
+        return out.expand(-1, 3, -1, -1).contiguous() if out.shape[1] == 1 else out
+
+
+def bchw_to_image(picture: Tensor) -> Tensor:
+    """`[B,3,H,W]` -> `[B,H,W,3]` clamped to 0..1."""
+    return picture.movedim(1, -1).clamp(0, 1).contiguous()
+
+
+def mask_to_bhw(mask: Tensor, name: str = "mask") -> Tensor:
+    """`[H,W]`, `[B,H,W]`, `[B,1,H,W]` or `[B,H,W,1]` -> `[B,H,W]` float32 0..1, a copy. NaN counts as 0."""
+    if not isinstance(mask, Tensor) or mask.ndim not in (2, 3, 4) or 0 in mask.shape:
+        found = f"shape {list(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"{name} should be a mask of shape [batch, height, width]; got {found}.")
+    if mask.ndim == 4:
+        if mask.shape[1] != 1 and mask.shape[-1] != 1:
+            raise ValueError(f"{name} should have one channel; got shape {list(mask.shape)}.")
+        mask = mask[:, 0] if mask.shape[1] == 1 else mask[..., 0]
+    with torch.inference_mode(False):
+        out = mask.float().clone()
+        return torch.nan_to_num(out if out.ndim == 3 else out[None]).clamp(0, 1)
+
+
+def fit_mask(mask: Tensor, height: int, width: int, name: str = "mask") -> Tensor:
+    """Any graph mask -> `[B,height,width]`; the host's 64x64 "no mask" and other sizes are resized (bilinear)."""
+    mask = mask_to_bhw(mask, name)
+    if mask.shape[1:] == (height, width):
+        return mask
+    return F.interpolate(mask[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def cycle_to(batch: Tensor, count: int) -> Tensor:
+    """Repeats a batch cyclically (or cuts it) to `count` items, as ComfyUI's `repeat_to_batch_size` does."""
+    if batch.shape[0] == count:
+        return batch
+    return batch[torch.arange(count) % batch.shape[0]]
+
+
+def resize(picture: Tensor, height: int, width: int) -> Tensor:
+    """`[B,C,H,W]` resized: area average when shrinking, bicubic when growing, never outside 0..1 for 0..1 input."""
+    if picture.shape[-2:] == (height, width):
+        return picture
+    shrink = height * width < picture.shape[-2] * picture.shape[-1]
+    mode = "bilinear" if shrink else "bicubic"
+    return F.interpolate(picture, (height, width), mode=mode, align_corners=False, antialias=shrink).clamp(0, 1)
