@@ -104,3 +104,7 @@ class Runtime:
     def folder(self, kind: str) -> Path:
         """`kind`: models, input, output or temp."""
         return self.root / kind
+
+    def model_folders(self) -> list[Path]:
+        """Where weight files are looked for; new ones go into the first."""
+        return [self.folder("models") / "anyone"]

@@ -1,0 +1,61 @@
+# Everything runs in a virtual environment of its own, .venv, made on first use. `make help` lists the commands.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOG    := $(VENV)/install.log
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off -c constraints.txt
+
+# PyTorch's own index has Linux builds without CUDA, a tenth of the size. They are taken where there is no NVIDIA driver
+# and the index answers. TORCH_INDEX=URL names another index; TORCH_INDEX= leaves pip as it is configured.
+CPU_INDEX   := https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null || $(PYTHON) -c \
+	"import urllib.request as u; u.urlopen('$(CPU_INDEX)/', timeout=5)" 2>/dev/null && echo $(CPU_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint hosts soak bench train clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/ready ## paint people into two pictures with the embedded network; results in output/demo
+	@$(BIN)/python run.py demo
+
+test: lint hosts ## every check and test that can run on this machine
+	@echo "== pytest"
+	@$(BIN)/python -m pytest tests -c tests/pytest.ini
+
+lint: $(VENV)/ready-dev
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@echo "== mypy"
+	@mkdir -p $(VENV)/check && ln -sfn ../.. $(VENV)/check/anyone
+	@cd $(VENV)/check && ../bin/mypy --config-file ../../pyproject.toml -p anyone.core -p anyone.nodes
+
+hosts: $(VENV)/ready-dev
+	@echo "== ComfyUI"
+	@$(BIN)/python tests/host_setup.py $$(cat $(VENV)/pip-options)
+
+bench: $(VENV)/ready ## time plain against fast networks; prints the README's table
+	@$(BIN)/python run.py bench
+
+clean: ## remove the virtual environment, caches and results
+	@rm -rf $(VENV) output temp .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+# The package is its repository's root, whatever the clone is called; the link gives mypy a folder of the right name.
+
+$(VENV)/ready: requirements.txt constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 10) else \
+		'Anyone needs Python 3.10 or newer: make PYTHON=python3.12 ' + '$(MAKECMDGOALS)')"
+	@test -x $(BIN)/python || { echo "== making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "== installing PyTorch (once; details in $(LOG))"
+	@echo $(addprefix --extra-index-url ,$(TORCH_INDEX)) >$(VENV)/pip-options
+	@$(PIP) $$(cat $(VENV)/pip-options) torch >$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@echo "== installing the other requirements"
+	@$(PIP) -r requirements.txt >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready requirements-dev.txt
+	@echo "== installing the test tools"
+	@$(PIP) -r requirements-dev.txt >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@

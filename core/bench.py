@@ -1,0 +1,173 @@
+"""Times plain against fast networks, procedural people, and the pack's import.
+
+    python run.py bench                 the table of the README
+    python run.py bench --quick --json  two rounds instead of five, for machines
+
+Plain and fast forms run alternately in one process, together with one large convolution that stands for what
+the machine can do at best. Times are CPU-seconds, which shared machines disturb least; each is a median over
+the rounds, and so are the ratios, taken round by round.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from .checkpoints import embedded, load
+from .runtime import Progress, Runtime, TerminalProgress
+from .synthetic import render_people
+from .triagan.fast import FastGenerator
+from .triagan.network import Config, Generator
+
+Job = Callable[[], object]
+PEOPLE_SIZES = (64, 128, 256)
+IMPORT = """
+import importlib.util, sys, time
+import torch, numpy
+start, root = time.perf_counter(), sys.argv[1]
+spec = importlib.util.spec_from_file_location("anyone", root + "/__init__.py",
+                                              submodule_search_locations=[root])
+sys.modules["anyone"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["anyone"])
+import anyone.nodes
+print(time.perf_counter() - start)
+"""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One network in one form.
+
+    `seconds`: of CPU time for one picture. `of_plain`: those over the plain form's. `of_ceiling`: the plain
+    form's multiply-adds per CPU-second of this form, over what a large convolution reaches.
+    """
+
+    network: str
+    form: str
+    threads: int
+    gmac: float
+    seconds: float
+    of_plain: float
+    of_ceiling: float
+
+
+def large_convolution() -> Job:
+    """3x3, 256 channels, 128x128 pixels: 9.7 GMAC."""
+    x, weight = torch.randn(1, 256, 128, 128), torch.randn(256, 256, 3, 3) / 48
+    return lambda: F.conv2d(x, weight, padding=1)
+
+
+def macs(job: Job) -> int:
+    """Multiply-adds of one call: convolutions and matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        job()
+    return counter.get_total_flops() // 2
+
+
+def alternate(jobs: Mapping[str, Job], rounds: int, progress: Progress) -> dict[str, list[float]]:
+    """CPU-seconds of each job in each round, after one round that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds + 1):
+        for name, job in jobs.items():
+            start = time.process_time()
+            job()
+            times[name].append(time.process_time() - start)
+            progress.update()
+    return {name: series[1:] for name, series in times.items()}
+
+
+def median_ratio(above: list[float], below: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def time_network(network: str, forms: Mapping[str, Job], rounds: int, runtime: Runtime) -> Iterator[Timing]:
+    """`forms`: name -> one picture. The first is the plain form; its multiply-adds count for all of them."""
+    ceiling, plain = large_convolution(), next(iter(forms))
+    work, ceiling_work = macs(forms[plain]), macs(ceiling)
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        progress = runtime.progress((rounds + 1) * (len(forms) + 1), f"{network}, {threads} threads")
+        times = alternate({**forms, "ceiling": ceiling}, rounds, progress)
+        for form in forms:
+            rate = median_ratio(times["ceiling"], times[form]) * work / ceiling_work
+            yield Timing(network, form, threads, work / 1e9, statistics.median(times[form]),
+                         median_ratio(times[form], times[plain]), rate)
+
+
+def triagan_forms(generator: Generator) -> dict[str, Job]:
+    config = generator.config
+    planes, w = torch.rand(1, config.input_channels, config.height, config.width), torch.randn(1, config.w)
+    fast, half = FastGenerator(generator), FastGenerator(generator, half=True)
+    return {"plain": lambda: generator(planes, w), "fast": lambda: fast(planes, w),
+            "fast, bf16": lambda: half(planes, w)}
+
+
+def people_per_second(size: int, seconds: float) -> float:
+    """Procedural people in scene mode per CPU-second, one thread, in batches as the trainer draws them."""
+    torch.set_num_threads(1)
+    batch = max(1, 32 * 64**2 // size**2)
+    render_people(torch.arange(batch), size, size)
+    start, count = time.process_time(), 0
+    while time.process_time() - start < seconds:
+        render_people(torch.arange(count, count + batch), size, size)
+        count += batch
+    return count / (time.process_time() - start)
+
+
+def import_seconds(rounds: int) -> float:
+    """The pack and its nodes, in new interpreters that have torch and numpy already."""
+    command = [sys.executable, "-c", IMPORT, str(Path(__file__).resolve().parent.parent)]
+    return statistics.median(float(subprocess.run(command, capture_output=True, check=True).stdout)
+                             for _ in range(rounds))
+
+
+def generators() -> Iterator[tuple[str, Generator]]:
+    """The published architecture, then the embedded network if it is there."""
+    yield "TriA-GAN 288x160", Generator(Config()).initialise().eval()
+    weights = embedded().get("triagan-person")
+    if weights:
+        yield "TriA-GAN, embedded", load(weights).module
+
+
+def measure(rounds: int, runtime: Runtime) -> dict[str, list[dict[str, object]]]:
+    """All tables: title -> rows."""
+    timings = [asdict(timing) for name, generator in generators()
+               for timing in time_network(name, triagan_forms(generator), rounds, runtime)]
+    people = [{"size": f"{size}x{size}", "per_cpu_second": people_per_second(size, rounds)}
+              for size in PEOPLE_SIZES]
+    return {"networks": timings, "procedural people": people,
+            "import": [{"seconds_beyond_torch_and_numpy": import_seconds(rounds)}]}
+
+
+def markdown(rows: list[dict[str, object]]) -> str:
+    def cell(value: object) -> str:
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    lines = [[name.replace("_", " ") for name in rows[0]], ["---"] * len(rows[0])]
+    lines += [[cell(value) for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="two rounds instead of five")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown tables")
+
+
+@torch.inference_mode()
+def main(args: argparse.Namespace) -> int:
+    tables = measure(2 if args.quick else 5, Runtime("cpu", progress_class=TerminalProgress))
+    if args.json:
+        print(json.dumps(tables, indent=2))
+    else:
+        print("\n\n".join(markdown(rows) for rows in tables.values()))
+    return 0

@@ -1,0 +1,150 @@
+"""`run.py models`: which weights there are, where they lie, and what a file is.
+
+    python run.py models list
+    python run.py models where
+    python run.py models fetch NAME
+    python run.py models check [FILE ...]
+    python run.py models convert IN OUT.safetensors [--half]
+"""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from ..files import atomic_write, file_digest
+from ..net import download, download_from_hub
+from ..runtime import Runtime, TerminalProgress
+from .catalog import CATALOG, Published, entry
+from .find import embedded, model_files, resolve
+from .load import load, own_copy
+from .read import read
+from .recognise import recognise
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="the published weights the pack can load").set_defaults(action=_list)
+    actions.add_parser("where", help="the model folders and what lies in them").set_defaults(action=_where)
+    fetch_parser = actions.add_parser("fetch", help="download published weights into the model folder")
+    fetch_parser.add_argument("name", help="a name of `models list`")
+    fetch_parser.set_defaults(action=_fetch)
+    check_parser = actions.add_parser("check", help="load weights and say what they are")
+    check_parser.add_argument("files", nargs="*", type=Path, help="default: the embedded and the model folders' files")
+    check_parser.set_defaults(action=_check)
+    convert_parser = actions.add_parser("convert", help="write any readable weights as safetensors")
+    convert_parser.add_argument("source", type=Path, metavar="IN")
+    convert_parser.add_argument("target", type=Path, metavar="OUT.safetensors")
+    convert_parser.add_argument("--half", action="store_true", help="float16 where no value is too large for it")
+    convert_parser.set_defaults(action=_convert)
+    for sub in actions.choices.values():
+        sub.add_argument("--root", type=Path, default=Path("."), metavar="DIR",
+                         help="the folder that holds models/anyone, such as a ComfyUI installation (default: here)")
+
+
+def main(args: argparse.Namespace) -> int:
+    return args.action(args, Runtime(root=args.root, progress_class=TerminalProgress))
+
+
+def _list(args: argparse.Namespace, runtime: Runtime) -> int:
+    present = {*embedded(), *model_files(runtime)}
+    rows = [(row.name, row.role, "here" if present & {row.name, *row.files} else row.status,
+             f"{row.size >> 20} MB" if row.size else "-", row.commercial, row.licence, row.title) for row in CATALOG]
+    _print_table([("name", "role", "status", "size", "commercial", "licence", "what"), *rows])
+    return 0
+
+
+def _where(args: argparse.Namespace, runtime: Runtime) -> int:
+    for name, path in embedded().items():
+        print(f"{name}: {path}")
+    for folder in runtime.model_folders():
+        print(f"{folder.resolve()}{'' if folder.is_dir() else ' (not there yet)'}")
+    for name in model_files(runtime):
+        known = [row.title for row in CATALOG if Path(name).name in row.files]
+        print("  " + ": ".join([name, *known]))
+    return 0
+
+
+def _fetch(args: argparse.Namespace, runtime: Runtime) -> int:
+    print(f"{args.name}: {fetch(entry(args.name), runtime)}")
+    return 0
+
+
+def fetch(row: Published, runtime: Runtime) -> Path:
+    """Downloads a row of the catalog into the first model folder, unless it is there already.
+
+    Raises ValueError for weights nobody can download, with what to do instead.
+    """
+    if row.status == "embedded":
+        return resolve(row.name, row.role, runtime)
+    target = runtime.model_folders()[0] / row.files[0]
+    algorithm, _, digest = row.digest.partition(":")
+    if target.is_file() and file_digest(target, algorithm) == digest:
+        return target
+    if row.status == "dead":
+        raise ValueError(
+            f"{row.title} cannot be downloaded any more, its link is dead; if you have the file "
+            f"({algorithm} {digest}), put it into {target.parent.resolve()} as {target.name}.")
+    if row.hub:
+        download_from_hub(row.hub, target, row.digest)
+    else:
+        download(row.url, target, row.digest, runtime)
+    return target
+
+
+def _check(args: argparse.Namespace, runtime: Runtime) -> int:
+    own = [*embedded().values(), *(resolve(name, "model", runtime) for name in model_files(runtime))]
+    reports = [check(path) for path in args.files or own]
+    for good, text in reports:
+        print(("ok    " if good else "FAIL  ") + text)
+    return 0 if all(good for good, _ in reports) else 1
+
+
+def check(path: Path) -> tuple[bool, str]:
+    """Loads a file; whether it is good, and one line about it."""
+    try:
+        net = load(path)
+    except (ValueError, FileNotFoundError) as error:
+        return False, str(error)
+    digests = {f"{algorithm}:{file_digest(path, algorithm)}" for algorithm in ("md5", "sha256")}
+    published = [f"published as {row.name}" for row in CATALOG if row.digest in digests]
+    count = sum(tensor.numel() for tensor in net.module.parameters())
+    return True, ", ".join([f"{path.name}: {net.system.title}", f"{count:,} parameters", *published])
+
+
+def _convert(args: argparse.Namespace, runtime: Runtime) -> int:
+    print(f"{args.target}: {convert(args.source, args.target, half=args.half)}")
+    return 0
+
+
+def convert(source: Path, target: Path, *, half: bool = False) -> str:
+    """Writes the weights a system needs, and nothing else of the file, as safetensors; returns the system's title.
+
+    The header says which system and which file they came from. Raises ValueError when the weights do not fit.
+    """
+    from safetensors.torch import save_file
+
+    if target.suffix != ".safetensors":
+        raise ValueError(f"{target} should end in .safetensors.")
+    contents = read(source)
+    system, views = recognise(contents)
+    state = own_copy(views, source.stat().st_size)
+    system.build(state, contents.metadata)                # strict: nothing is written that could not be loaded
+    metadata = {"source": source.name, **contents.metadata, "system": system.name}
+    with atomic_write(target) as temporary:
+        save_file({key: (_halved(value) if half else value).contiguous() for key, value in state.items()},
+                  temporary, metadata)
+    return system.title
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    half = tensor.half()
+    return half if tensor.is_floating_point() and half.isfinite().all() else tensor
+
+
+def _print_table(rows: Sequence[Iterable[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

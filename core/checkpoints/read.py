@@ -1,0 +1,103 @@
+"""Any weight file -> a tree of tensors. Formats are told by their first bytes, never by the file's name."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import torch_file
+from .foreign import describe
+from .pickle_machine import DamagedPickle, Record, UnsafePickle
+
+_HEAD = 512                                               # bytes that tell a format
+_LONGEST_HEADER = 100 << 20                               # of safetensors, by its own rules
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a file holds. Tensors are views of the mapped file: copy what is to outlive it.
+
+    `tree`: names -> tensors, nested dicts, numbers, and inert `Record`s for everything else. `metadata`: the text
+    pairs of a safetensors header. `format`: "safetensors", "torch zip", "torch legacy" or "pickle".
+    """
+
+    tree: Mapping[str, Any]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    format: str = ""
+
+
+def read(path: str | Path) -> Contents:
+    """Reads a weight file without running anything in it.
+
+    Raises FileNotFoundError when there is none, and ValueError with one sentence that names the file and says
+    what it seems to be when it is damaged, foreign, or would run code.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no weight file {path}.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; choose a weight file.")
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    if not head:
+        raise ValueError(f"{path.name} is empty (0 bytes); download or copy it again.")
+    try:
+        return _read_format(path, head)
+    except UnsafePickle as error:
+        raise ValueError(f"{path.name} would run code when opened the usual way (it asks for {error}); "
+                         "it is refused, do not open it elsewhere.") from error
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no readable weight file: {error}.") from error
+
+
+def _read_format(path: Path, head: bytes) -> Contents:
+    for matches, reader in _READERS:
+        if matches(path, head):
+            return reader(path)
+    raise ValueError(f"it seems to be {describe(head)}")
+
+
+def _is_safetensors(path: Path, head: bytes) -> bool:
+    return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= _LONGEST_HEADER
+
+
+def _is_pickle(path: Path, head: bytes) -> bool:
+    """By the protocol byte, or, before protocol 2, by how it begins and ends."""
+    if head[:1] == b"\x80":
+        return 2 <= int.from_bytes(head[1:2], "little") <= 5
+    with open(path, "rb") as file:
+        file.seek(-1, 2)
+        return head[:1] in (b"(", b"c", b"]", b"}") and file.read(1) == b"."
+
+
+def _read_safetensors(path: Path) -> Contents:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tree = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+            return Contents(tree, file.metadata() or {}, "safetensors")
+    except SafetensorError as error:
+        raise ValueError("it seems to be a truncated or damaged safetensors file; download or copy it again") from error
+
+
+def _pickle_reader(read_tree: Callable[[Path], Any], name: str) -> Callable[[Path], Contents]:
+    def reader(path: Path) -> Contents:
+        try:
+            tree = read_tree(path)
+        except DamagedPickle as error:
+            raise ValueError(f"it seems to be a truncated or damaged {name} file ({error})") from error
+        if not isinstance(tree, dict):
+            found = f"an object of class {tree.path}" if isinstance(tree, Record) else f"a {type(tree).__name__}"
+            raise ValueError(f"it holds {found} where a dictionary of tensors was expected")
+        return Contents({key: value for key, value in tree.items() if isinstance(key, str)}, {}, name)
+    return reader
+
+
+_READERS: tuple[tuple[Callable[[Path, bytes], bool], Callable[[Path], Contents]], ...] = (
+    (_is_safetensors, _read_safetensors),
+    (lambda path, head: head.startswith(b"PK\x03\x04"), _pickle_reader(torch_file.read_zip, "torch zip")),
+    (lambda path, head: torch_file.is_legacy(head), _pickle_reader(torch_file.read_legacy, "torch legacy")),
+    (_is_pickle, _pickle_reader(torch_file.read_plain, "pickle")),
+)

@@ -1,0 +1,198 @@
+"""Files of `torch.save`, read without torch's or Python's unpickler: zip archives (PyTorch 1.6 and later), the older
+pickle sequence, and plain pickles. Tensors are views of the mapped file: nothing is copied until somebody asks.
+"""
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .pickle_machine import Global, Record, checked_key, run_pickle
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_PROTOCOL = 1001
+_REPEATED = 1 << 20                                       # values that a view may make out of fewer (`expand`)
+_DTYPES = {
+    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8, "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
+}
+_DTYPE_CONSTANTS = {str(dtype): dtype for dtype in _DTYPES.values()}     # "torch.float32"
+
+
+@dataclass(frozen=True)
+class _Storage:
+    dtype: torch.dtype
+    count: int
+    data: memoryview | None                               # None: a first pass that only learns what is there
+
+
+def _map_file(path: Path) -> mmap.mmap:
+    """The whole file as memory, private to us: writing to it would not change the file."""
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
+def read_zip(path: Path) -> Any:
+    """The object in a zip archive of `torch.save`. ValueError, without the file's name, when it is none."""
+    data = _map_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = {entry.filename: entry for entry in archive.infolist()}
+            root = _archive_root(entries)
+            pickled = archive.read(entries[f"{root}/data.pkl"])
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+        raise ValueError("it seems to be a truncated or damaged PyTorch file; download or copy it again") from error
+    order = entries.get(f"{root}/byteorder")
+    if order is not None and bytes(_entry_bytes(data, order)) != b"little":
+        raise ValueError("it was written on a big-endian machine; save it again on an ordinary one")
+
+    def persistent(identifier: Any) -> _Storage:
+        dtype, key, count = _storage_id(identifier)
+        entry = entries.get(f"{root}/data/{key}")
+        if entry is None:
+            raise ValueError(f"storage {key} is missing")
+        return _Storage(dtype, count, _entry_bytes(data, entry))
+
+    return run_pickle(BytesIO(pickled), _BUILDERS, _DTYPE_CONSTANTS, persistent)
+
+
+def _archive_root(entries: Mapping[str, zipfile.ZipInfo]) -> str:
+    roots = [name[:-len("/data.pkl")] for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
+    if len(roots) != 1:
+        what = "a NumPy archive" if any(name.endswith(".npy") for name in entries) else "a zip archive of other things"
+        raise ValueError(f"it seems to be {what}")
+    if f"{roots[0]}/constants.pkl" in entries:
+        raise ValueError("it seems to be a TorchScript program, which holds code; export its state_dict instead")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+        raise ValueError("it is a compressed archive, which PyTorch never writes; it has been packed again")
+    return roots[0]
+
+
+def _entry_bytes(data: mmap.mmap, entry: zipfile.ZipInfo) -> memoryview:
+    """An uncompressed entry where it lies in the mapped file, after its local header."""
+    start = entry.header_offset
+    if data[start:start + 4] != b"PK\x03\x04":
+        raise ValueError("the archive's index does not fit its contents")
+    name, extra = struct.unpack("<HH", data[start + 26:start + 30])
+    return _slice(data, start + 30 + name + extra, entry.file_size)
+
+
+def _slice(data: mmap.mmap, start: int, size: int) -> memoryview:
+    if not 0 <= start <= start + size <= len(data):
+        raise ValueError("it seems to be truncated: tensors lie beyond its end")
+    return memoryview(data)[start:start + size]
+
+
+def is_legacy(head: bytes) -> bool:
+    """Whether a file that starts so was written by `torch.save` before PyTorch 1.6."""
+    return head[2:].startswith(b"\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little"))
+
+
+def read_legacy(path: Path) -> Any:
+    """The object in a pickle sequence: magic, protocol, machine, object, storage keys, then the storages.
+
+    The storages come last and only the object tells their types, so the object is read twice.
+    """
+    data = _map_file(path)
+    _plain(data)
+    protocol, machine = _plain(data), _plain(data)
+    if protocol != _LEGACY_PROTOCOL or not isinstance(machine, dict) or machine.get("little_endian") is not True:
+        raise ValueError("it uses a variant of PyTorch's old format that is not supported")
+    start = data.tell()
+    dtypes: dict[str, torch.dtype] = {}
+
+    def learn(identifier: Any) -> _Storage:
+        dtype, key, count = _storage_id(identifier)
+        dtypes[key] = dtype
+        return _Storage(dtype, count, None)
+
+    run_pickle(data, _BUILDERS, _DTYPE_CONSTANTS, learn)
+    places = _legacy_places(data, _plain(data), dtypes)
+
+    def persistent(identifier: Any) -> _Storage:
+        dtype, key, count = _storage_id(identifier)
+        return _Storage(dtype, count, places[key])
+
+    data.seek(start)
+    return run_pickle(data, _BUILDERS, _DTYPE_CONSTANTS, persistent)
+
+
+def _legacy_places(data: mmap.mmap, keys: Any, dtypes: Mapping[str, torch.dtype]) -> dict[str, memoryview]:
+    """Storage key -> bytes: from the current position on, each storage is its count (8 bytes) and its values."""
+    if not isinstance(keys, list) or not all(isinstance(key, str) and key in dtypes for key in keys):
+        raise ValueError("its list of tensors is damaged")
+    places: dict[str, memoryview] = {}
+    position = data.tell()
+    for key in keys:
+        count = int.from_bytes(_slice(data, position, 8), "little")
+        places[key] = _slice(data, position + 8, count * dtypes[key].itemsize)
+        position += 8 + len(places[key])
+    return places
+
+
+def read_plain(path: Path) -> Any:
+    """The object in an ordinary pickle."""
+    return _plain(_map_file(path))
+
+
+def _plain(data: mmap.mmap) -> Any:
+    return run_pickle(data, _BUILDERS, _DTYPE_CONSTANTS)
+
+
+def _storage_id(identifier: Any) -> tuple[torch.dtype, str, int]:
+    """`("storage", type, key, location, count[, view])` -> dtype, key, count."""
+    tag, kind, key, _, count, *view = identifier
+    if tag != "storage" or not isinstance(kind, Global) or not isinstance(key, str) or any(view):
+        raise ValueError("an unknown kind of storage")
+    return _DTYPES[kind.path.rpartition(".")[2]], key, count
+
+
+def _tensor(storage: _Storage, offset: int, size: tuple, stride: tuple, *_: Any) -> Tensor | Record:
+    """A view of the storage. Everything a file can say is checked, so that no view leaves its storage."""
+    if storage.data is None:
+        return Record("tensor")
+    count = min(storage.count, len(storage.data) // storage.dtype.itemsize)
+    numbers = (offset, *size, *stride)
+    if (any(type(number) is not int or number < 0 for number in numbers)
+            or not len(size) == len(stride) <= 8 or math.prod(size) > max(count, _REPEATED)):
+        raise ValueError("a tensor of impossible shape")
+    if 0 in size:
+        return torch.empty(size, dtype=storage.dtype)
+    if offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) >= count:
+        raise ValueError("a tensor reaches beyond its storage")
+    return torch.frombuffer(storage.data, dtype=storage.dtype, count=count).as_strided(size, stride, offset)
+
+
+def _tensor_of_bytes(storage: _Storage, offset: int, size: tuple, stride: tuple, _grad: Any, _hooks: Any,
+                     dtype: torch.dtype, *_: Any) -> Tensor | Record:
+    return _tensor(_Storage(dtype, storage.count // dtype.itemsize, storage.data), offset, size, stride)
+
+
+def _dictionary(pairs: Any = ()) -> dict:
+    return {checked_key(key): value for key, value in pairs}
+
+
+_BUILDERS: Mapping[str, Callable[..., Any]] = {
+    "builtins.set": lambda items=(): set(map(checked_key, items)),
+    "builtins.frozenset": lambda items=(): frozenset(map(checked_key, items)),
+    "builtins.list": list, "builtins.tuple": tuple, "torch.Size": tuple,
+    "builtins.dict": _dictionary, "collections.OrderedDict": _dictionary, "collections.defaultdict": lambda *_: {},
+    "torch._utils._rebuild_tensor_v2": _tensor, "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_of_bytes,
+    "torch._utils._rebuild_parameter": lambda data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
+    "torch._tensor._rebuild_from_type_v2": lambda function, kind, args, state: _BUILDERS[function.path](*args),
+    "copyreg._reconstructor": lambda kind, base, state: Record(kind.path),
+    "copy_reg._reconstructor": lambda kind, base, state: Record(kind.path),
+}

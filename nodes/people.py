@@ -1,0 +1,210 @@
+"""Anyone/people: people made up, found, cut out and put back."""
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.image import cycle_to, image_to_bchw
+from ..core.people import CropBox, CropSettings, Person, PersonCrop, crop_person, paste_person, person_box
+from ..core.pose import Pose, PoseFrame, from_coco, write_poses
+from ..core.regions import RegionMap
+from ..core.synthetic import ARCHETYPES, Rendering, render_people, sample_pose
+from . import host
+from .host import Schema, io
+from .subjects import detect, find_subjects, found_note
+from .wires import CROP, DETECTOR, POSE, REGIONS, CropBatch, cycled, expect_option, send, send_picture
+
+MODES = ("studio", "scene")
+POSES = ("all", "calm", *ARCHETYPES)
+
+
+class AnyoneSyntheticPeople(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneSyntheticPeople",
+            display_name="Synthetic People",
+            category="Anyone/people",
+            description="Draws people who do not exist, with their true pose, mask and regions. "
+                        "No model, no photograph: something to try every other node on.",
+            inputs=[
+                io.Int.Input("count", default=1, min=1, max=256, optional=True,
+                             tooltip="How many pictures; each shows another person."),
+                io.Int.Input("width", default=320, min=16, max=4096, optional=True, tooltip="Pixels."),
+                io.Int.Input("height", default=512, min=16, max=4096, optional=True, tooltip="Pixels."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True,
+                             tooltip="Chooses the people, their poses, light and surroundings."),
+                io.Combo.Input("pose", options=list(POSES), default="all", optional=True,
+                               tooltip="What they do; all = anything, calm = standing and walking."),
+                io.Combo.Input("mode", options=list(MODES), default="scene", optional=True,
+                               tooltip="studio = plain background; scene = a painted background."),
+                io.Float.Input("bystanders", default=0.0, min=0.0, max=1.0, step=0.05, optional=True,
+                               tooltip="Chance of each further person in the background of a scene."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The pictures."),
+                POSE.Output(display_name="pose", tooltip="Everybody's visible joints, the main person first."),
+                io.Mask.Output(display_name="mask", tooltip="The main person."),
+                REGIONS.Output(display_name="regions", tooltip="Body and clothing of the main person."),
+            ],
+            search_aliases=["procedural person", "test image", "mannequin", "dummy"],
+        )
+
+    @classmethod
+    def execute(cls, count=1, width=320, height=512, seed=0, pose="all", mode="scene", bystanders=0.0):
+        expect_option(pose, POSES, "pose")
+        expect_option(mode, MODES, "mode")
+        progress, made = host.runtime().progress(count, "Synthetic people"), []
+        for ids in torch.arange(count).split(4):
+            body = None if pose == "all" else sample_pose(ids, seed, pose)
+            made.append(render_people(ids, height, width, seed=seed, mode=mode, pose=body, bystanders=bystanders))
+            progress.update(len(ids), made[-1].image[-1].movedim(0, -1))
+        frames = [frame for part in made for frame in rendered_frames(part)]
+        return io.NodeOutput(send_picture(torch.cat([part.image for part in made])), write_poses(frames),
+                             send(torch.cat([part.mask for part in made])),
+                             RegionMap(torch.cat([part.regions for part in made])))
+
+
+class AnyoneDetectPeople(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneDetectPeople",
+            display_name="Detect People",
+            category="Anyone/people",
+            description="Finds people: 18 joints each, a mask, and the regions of body and clothing.",
+            inputs=[
+                io.Image.Input("image", tooltip="Pictures of any size."),
+                DETECTOR.Input("detector", optional=True, tooltip="Without it: the embedded detector."),
+                io.Float.Input("threshold", default=0.3, min=0.05, max=0.95, step=0.05, optional=True,
+                               tooltip="How sure the detector must be; lower finds more, also wrong ones."),
+                io.Int.Input("max_people", default=20, min=1, max=100, optional=True,
+                             tooltip="At most so many per picture, the surest first."),
+            ],
+            outputs=[
+                POSE.Output(display_name="pose", tooltip="One frame per picture, as OpenPose writes them."),
+                io.Mask.Output(display_name="mask", tooltip="Everybody found."),
+                REGIONS.Output(display_name="regions", tooltip="Regions of body and clothing."),
+                io.String.Output(display_name="note", tooltip="What was found, in words."),
+            ],
+            search_aliases=["openpose", "dwpose", "pose estimation", "person segmentation", "human parsing"],
+        )
+
+    @classmethod
+    def execute(cls, image, detector=None, threshold=0.3, max_people=20):
+        found = detect(image_to_bchw(image), detector, threshold=threshold, max_people=max_people)
+        masks = torch.stack([one.masks.any(0) for one in found])                   # [B,H,W]
+        pose, note = write_poses([one.frame for one in found]), found_note([len(one.frame.people) for one in found])
+        return io.NodeOutput(pose, send(masks), RegionMap(torch.stack([one.regions for one in found])), note,
+                             ui={"text": [note], "openpose_json": [json.dumps(pose)]})
+
+
+class AnyoneCropPerson(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneCropPerson",
+            display_name="Crop Person",
+            category="Anyone/people",
+            description="Cuts one person out of each picture, at a size a network likes. "
+                        "A mask says where, a pose says who; what is missing comes from the detector.",
+            inputs=[
+                io.Image.Input("image", tooltip="Pictures of any size."),
+                io.Mask.Input("mask", optional=True, tooltip="1 = the people. Without it: made from the pose."),
+                POSE.Input("pose", optional=True, tooltip="Without it: the detector is asked."),
+                DETECTOR.Input("detector", optional=True, tooltip="Without it: the embedded detector."),
+                io.Int.Input("index", default=0, min=0, max=99, optional=True,
+                             tooltip="Which of the people found, in the order of the pose; 0 = the first."),
+                io.Int.Input("width", default=160, min=16, max=4096, optional=True, tooltip="Of the crop, in pixels."),
+                io.Int.Input("height", default=288, min=16, max=4096, optional=True, tooltip="Of the crop, in pixels."),
+                io.Float.Input("margin", default=0.1, min=0.0, max=2.0, step=0.05, optional=True,
+                               tooltip="Space around the person, as a share of the person's size."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The crops."),
+                io.Mask.Output(display_name="mask", tooltip="What to change: the person and a thin rim."),
+                POSE.Output(display_name="pose", tooltip="The person's pose in the crop."),
+                CROP.Output(display_name="crop", tooltip="For Paste Person: where the crops came from."),
+                io.String.Output(display_name="note", tooltip="What was found, in words."),
+            ],
+            search_aliases=["crop and stitch", "person crop", "inpaint crop"],
+        )
+
+    @classmethod
+    def execute(cls, image, mask=None, pose=None, detector=None, index=0, width=160, height=288, margin=0.1):
+        subjects = find_subjects(image, mask, pose, detector)
+        settings = CropSettings(height=height, width=width, margin=margin, minimum_area=1)
+        crops = [cut(picture, people[index:index + 1], settings)
+                 for picture, people in zip(subjects.pictures, subjects.people, strict=True)]
+        frames = [crop_frame(crop, height, width) for crop in crops]
+        return io.NodeOutput(send_picture(torch.stack([crop.image for crop in crops])),
+                             send(torch.cat([crop.mask for crop in crops])), write_poses(frames),
+                             CropBatch(tuple(crops), *subjects.pictures.shape[-2:]), subjects.note,
+                             ui={"text": [subjects.note]})
+
+
+class AnyonePastePerson(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyonePastePerson",
+            display_name="Paste Person",
+            category="Anyone/people",
+            description="Puts changed crops back where Crop Person cut them. "
+                        "Pixels outside the mask stay exactly as they were.",
+            inputs=[
+                io.Image.Input("image", tooltip="The pictures the crops were cut from."),
+                io.Image.Input("result", tooltip="The changed crops, of any size."),
+                CROP.Input("crop", tooltip="From Crop Person."),
+                io.Float.Input("feather", default=0.0, min=0.0, max=256.0, step=0.5, optional=True,
+                               tooltip="Softens the seam inwards by so many pixels of the picture; 0 = a hard edge."),
+            ],
+            outputs=[io.Image.Output(display_name="image", tooltip="The pictures with the changed people.")],
+            search_aliases=["stitch", "uncrop", "paste back"],
+        )
+
+    @classmethod
+    def execute(cls, image, result, crop, feather=0.0):
+        pictures, results, crops = image_to_bchw(image), image_to_bchw(result, "result"), expect_crops(crop, image)
+        count = max(len(pictures), len(results), len(crops))
+        pasted = [paste_person(picture, changed, one, feather=feather) for picture, changed, one in zip(
+            cycle_to(pictures, count), cycle_to(results, count), cycled(crops, count), strict=True)]
+        return io.NodeOutput(send_picture(torch.stack(pasted)))
+
+
+def rendered_frames(made: Rendering) -> list[PoseFrame]:
+    """Joints hidden behind something have the score 0.5."""
+    height, width = made.image.shape[-2:]
+    return [PoseFrame(width, height, tuple(
+        Pose(keypoints, visibility / 2, width, height)
+        for keypoints, visibility, here in zip(*people, strict=True) if here))
+        for people in zip(made.keypoints, made.visibility, made.present, strict=True)]
+
+
+def cut(picture: Tensor, people: list[Person], settings: CropSettings) -> PersonCrop:
+    """The first of `people`, or the whole picture with nothing to change in it when there is nobody."""
+    height, width = picture.shape[-2:]
+    nobody = Person(torch.zeros(height, width, dtype=torch.bool), torch.zeros(17, 3))
+    whole = CropBox(0, 0, width, height)
+    one = people[0] if people else nobody
+    return crop_person(picture, one, person_box(one.mask, settings) or whole, settings)
+
+
+def crop_frame(crop: PersonCrop, height: int, width: int) -> PoseFrame:
+    keypoints = crop.keypoints * torch.tensor([width, height, 1.0])                # [17,3] pixels of the crop
+    pose = from_coco(keypoints, width, height)
+    return PoseFrame(width, height, (pose,) if pose.present.any() else ())
+
+
+def expect_crops(crop: Any, image: Tensor) -> list[PersonCrop]:
+    """Checks that the crops were cut from pictures of this size."""
+    if not isinstance(crop, CropBatch):
+        raise ValueError(f"crop should come from Crop Person; got {str(crop)[:60]}.")
+    height, width = image.shape[1:3]
+    if (height, width) != (crop.height, crop.width):
+        raise ValueError(f"image is {width}x{height}, but the crops were cut from {crop.width}x{crop.height}; "
+                         f"connect the picture that went into Crop Person.")
+    return list(crop.crops)

@@ -1,0 +1,69 @@
+"""What travels between nodes, and the conversions every node shares."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..core.checkpoints import LoadedNet
+from ..core.image import bchw_to_image
+from ..core.people import PersonCrop
+from ..core.pose import PoseFrame, read_poses
+from . import host
+from .host import io
+
+INPAINTER = io.Custom("ANYONE_INPAINTER")
+DETECTOR = io.Custom("ANYONE_DETECTOR")
+REGIONS = io.Custom("ANYONE_REGIONS")
+CROP = io.Custom("ANYONE_CROP")
+POSE = io.Custom("POSE_KEYPOINT")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CropBatch:
+    """`ANYONE_CROP`: where each crop of a batch came from; None where the picture had no such person."""
+
+    crops: tuple[PersonCrop | None, ...]
+    height: int                                            # of the pictures they were cut from
+    width: int
+
+    def __repr__(self) -> str:
+        return f"<{len(self.crops)} crops from {self.width}x{self.height}>"
+
+
+def send(values: Tensor) -> Tensor:
+    """IMAGE or MASK on the host's device and in its type."""
+    runtime = host.runtime()
+    return values.to(runtime.output_device, runtime.output_dtype)
+
+
+def send_picture(picture: Tensor) -> Tensor:
+    """[B,3,H,W] -> IMAGE [B,H,W,3]."""
+    return send(bchw_to_image(picture))
+
+
+def read_frames(pose: Any) -> list[PoseFrame]:
+    """POSE_KEYPOINT of any producer -> at least one frame."""
+    frames = read_poses(pose)
+    if not frames:
+        raise ValueError("pose is an empty list; it needs one frame per picture, if only one without people.")
+    return frames
+
+
+def cycled(items: list, count: int) -> list:
+    """A list repeated cyclically (or cut) to `count` items, as batches are."""
+    return [items[index % len(items)] for index in range(count)]
+
+
+def expect_net(net: Any, role: str, loader: str) -> LoadedNet:
+    """API users can put anything on a wire."""
+    if isinstance(net, LoadedNet) and net.system.role == role:
+        return net
+    raise ValueError(f"{role} should come from {loader}; got {str(net)[:60]}.")
+
+
+def expect_option(value: str, options: tuple[str, ...], name: str) -> None:
+    """Hosts before 0.8 let any text through."""
+    if value not in options:
+        raise ValueError(f"{name} should be one of {', '.join(options)}; got {value!r}.")

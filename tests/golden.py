@@ -1,0 +1,165 @@
+"""Runs golden cases: `python tests/golden.py CASE_DIR…`, any folder laid out as `tests/golden/*` are.
+
+A case fills a published network with numbers derived from its parameter names and states what must come out. One line
+per check: `NAME max_error tolerance ok|FAIL` (`NAME[fast]` is the fast form, `NAME:mean` another measure). The exit
+status is non-zero when anything failed. The folder's base name picks the runner: every file in `golden_runners/` has a
+dict RUNNERS of base name -> function(Case) -> {output name: tensor}.
+"""
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import functools
+import importlib.util
+import json
+import re
+import sys
+import traceback
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+TESTS = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: passes when `error` is a number not above `tolerance`."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        return self.error <= self.tolerance
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.error:.3g} {self.tolerance:.3g} {'ok' if self.ok else 'FAIL'}"
+
+
+class Case:
+    """A case folder in memory. `inputs` and `expected`: tensors by full name (`in.z`, `out.w`)."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors.torch import load_file
+        self.folder, self.name = folder, folder.name or folder.resolve().name
+        tensors = load_file(folder / "case.safetensors")
+        self.inputs = {name: tensor for name, tensor in tensors.items() if name.startswith("in.")}
+        self.expected = {name: tensor for name, tensor in tensors.items() if name.startswith("out.")}
+        self.json: dict[str, Any] = json.loads((folder / "case.json").read_text())
+        self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+
+    def state(self, kept: Callable[[str], Tensor] | None = None) -> dict[str, Tensor]:
+        """The filled state dict. `kept`: key -> the network's own constant, for entries that are not filled."""
+        return {key: kept(key) if entry["kind"] == "keep" and kept else fill(self.manifest["salt"], key, entry)
+                for key, entry in self.manifest["params"].items()}
+
+    def about(self, name: str) -> str:
+        """What case.json says about output `name`; one text may describe several names ("out.a / out.b")."""
+        texts = self.json.get("outputs", {})
+        return next((text for names, text in texts.items() if name in re.split(r"[ /]+", names)), "")
+
+
+def fill(salt: str, key: str, entry: Mapping[str, Any]) -> Tensor:
+    """The numbers of one parameter; NumPy guarantees the stream of RandomState."""
+    random = np.random.RandomState(zlib.crc32(f"{salt}/{key}".encode()))
+    n = np.asarray(random.standard_normal(entry["shape"]), dtype=np.float32)
+    kinds: dict[str, Callable[[], Any]] = {
+        "normal": lambda: entry["a"] + entry["b"] * n,
+        "positive": lambda: entry["a"] + entry["b"] * np.abs(n),
+        "unit": lambda: n / np.linalg.norm(n),
+    }
+    if entry["kind"] not in kinds:
+        raise ValueError(f"{key}: unknown kind of fill {entry['kind']!r}.")
+    return torch.from_numpy(np.asarray(kinds[entry["kind"]](), dtype=np.float32))
+
+
+def by_pattern(table: Any, name: str) -> Any:
+    """The entry of a {pattern: value} table for `name`; a bare number holds for every name."""
+    if not isinstance(table, Mapping):
+        return table
+    return next((value for pattern, value in table.items() if fnmatch.fnmatchcase(name, pattern)), None)
+
+
+def compare(name: str, expected: Tensor, found: Tensor | None, tolerance: Mapping[str, Any]) -> Iterator[Check]:
+    """The checks of one output. `name` may end in `[variant]`; tolerances are looked up without it."""
+    plain = name.partition("[")[0]
+    if found is None or found.shape != expected.shape:
+        yield Check(name, float("inf"), 0.0)
+        return
+    difference = (found.detach().cpu().double() - expected.double()).abs()
+    largest = difference.max().item() if difference.numel() else 0.0
+    if any(fnmatch.fnmatchcase(plain, pattern) for pattern in tolerance.get("exact", ())):
+        yield Check(name, largest, 0.0)
+        return
+    is_latent = plain.split(".")[-1].split("_")[0] == "w" and "w_max_abs" in tolerance
+    limit = tolerance["w_max_abs"] if is_latent else by_pattern(tolerance.get("max_abs"), plain)
+    yield Check(name, largest, float("nan") if limit is None else limit)
+    mean = by_pattern(tolerance.get("mean_abs"), plain)
+    if mean is not None and not is_latent:
+        yield Check(f"{name}:mean", difference.mean().item(), mean)
+    share = re.search(r"at most ([\d.]+) % of values may differ", tolerance.get("note", ""))
+    if share and plain.endswith("_u8"):
+        yield Check(f"{name}:share_above_1", (difference > 1).double().mean().item(), float(share[1]) / 100)
+
+
+def load_module(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@functools.cache
+def runners() -> dict[str, Callable[[Case], dict[str, Tensor]]]:
+    """Base name -> runner, from every file in `golden_runners/`."""
+    if "anyone" not in sys.modules:
+        load_module("conftest", TESTS / "conftest.py")
+    files = sorted((TESTS / "golden_runners").glob("*.py"))
+    return {name: run for path in files
+            for name, run in load_module(f"golden_{path.stem}", path).RUNNERS.items()}
+
+
+def check_case(folder: Path) -> list[Check]:
+    """All checks of one case folder. Raises ValueError for a base name without a runner."""
+    case = Case(folder)
+    runner = runners().get(case.name)
+    if runner is None:
+        raise ValueError(f"no runner for cases named {case.name!r}; there are: {', '.join(sorted(runners()))}.")
+    with torch.no_grad():
+        found = runner(case)
+    names = [*case.expected, *(name for name in found if name not in case.expected)]
+    return [check for name in names for check in
+            compare(name, case.expected[name.partition("[")[0]], found.get(name), case.json["tolerance"])]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Runs golden cases.")
+    parser.add_argument("cases", nargs="+", type=Path, metavar="CASE_DIR")
+    failed = 0
+    for folder in parser.parse_args(arguments).cases:
+        print(f"# {folder}", flush=True)
+        try:
+            checks = check_case(folder)
+        except Exception as error:                                                 # the other cases still run
+            traceback.print_exc()
+            print(f"{folder.name} cannot run: {error} FAIL", flush=True)
+            failed += 1
+            continue
+        failed += sum(not check.ok for check in checks)
+        print(*checks, sep="\n", flush=True)
+    print(f"# {failed} failed" if failed else "# all ok")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
