@@ -1,4 +1,4 @@
-"""The command line: `python run.py run|models|people|train|bench …`, each with `--help`.
+"""The command line: `python run.py run|models|people|train|bench|demo …`, each with `--help`.
 
 Loads this folder as the package `anyone`, by path as ComfyUI does, and imports only the chosen command.
 """
@@ -11,20 +11,21 @@ import importlib.util
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent
 COMMANDS = {
     "run": ("core.graph.cli", "run a workflow file, here or on a ComfyUI server"),
     "models": ("core.checkpoints.cli", "list, find, fetch, check and convert weights"),
     "people": ("core.synthetic.cli", "draw procedural people: sheets and data sets"),
     "train": ("core.training.cli", "train a network"),
     "bench": ("core.bench", "measure the speed of everything"),
+    "demo": ("core.demo", "paint a person into two pictures and show the results on a sheet"),
 }
 
 
 def load_pack() -> None:
     """Makes this folder importable as `anyone`, without touching the search path."""
-    root = Path(__file__).resolve().parent
-    spec = importlib.util.spec_from_file_location("anyone", root / "__init__.py",
-                                                  submodule_search_locations=[str(root)])
+    spec = importlib.util.spec_from_file_location("anyone", ROOT / "__init__.py",
+                                                  submodule_search_locations=[str(ROOT)])
     assert spec and spec.loader
     pack = importlib.util.module_from_spec(spec)
     sys.modules["anyone"] = pack
@@ -45,7 +46,9 @@ def main(argv: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, (module, text) in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        if not (ROOT / module.replace(".", "/")).with_suffix(".py").is_file():
+            continue  # the registry's archive leaves the developers' commands out
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name == chosen:
             load_pack()
             command = importlib.import_module(f"anyone.{module}")
@@ -58,7 +61,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         if args.debug:
             raise
         print(f"error: {error}", file=sys.stderr)

@@ -21,13 +21,18 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from .checkpoints import embedded, load
+from .checkpoints import embedded, read
+from .detect.network import SIDE, Detector
 from .runtime import Progress, Runtime, TerminalProgress
 from .synthetic import render_people
 from .triagan.fast import FastGenerator
 from .triagan.network import Config, Generator
+from .triagan.pose_input import joint_map, network_input
+from .triagan.weights import read_generator
+from .triagan.weights import select as triagan_state
 
 Job = Callable[[], object]
 PEOPLE_SIZES = (64, 128, 256)
@@ -104,12 +109,31 @@ def time_network(network: str, forms: Mapping[str, Job], rounds: int, runtime: R
                          median_ratio(times[form], times[plain]), rate)
 
 
+def person_planes(config: Config) -> Tensor:
+    """What a network sees of one person: a hole with 17 joints in it, [1,30,H,W]."""
+    height, width = config.height, config.width
+    keep = torch.ones(1, 1, height, width)
+    keep[..., height // 8:-height // 8, width // 8:-width // 8] = 0
+    keypoints = torch.cat([torch.rand(1, 17, 2) * 0.6 + 0.2, torch.ones(1, 17, 1)], 2)
+    picture = keep * (torch.rand(1, 3, height, width) * 2 - 1)
+    return network_input(picture, keep, keep, keypoints, joint_map(keypoints, height, width))
+
+
 def triagan_forms(generator: Generator) -> dict[str, Job]:
-    config = generator.config
-    planes, w = torch.rand(1, config.input_channels, config.height, config.width), torch.randn(1, config.w)
-    fast, half = FastGenerator(generator), FastGenerator(generator, half=True)
+    planes, w, fast = person_planes(generator.config), torch.randn(1, generator.config.w), FastGenerator(generator)
     return {"plain": lambda: generator(planes, w), "fast": lambda: fast(planes, w),
-            "fast, bf16": lambda: half(planes, w)}
+            "fast, bf16": lambda: fast(planes, w, half=True)}
+
+
+def networks() -> Iterator[tuple[str, dict[str, Job]]]:
+    """Name -> its forms. Random weights are as slow as any."""
+    yield "TriA-GAN 288x160", triagan_forms(Generator(Config()).initialise().eval())
+    if "triagan-person" in embedded():
+        contents = read(embedded()["triagan-person"])
+        generator = read_generator(triagan_state(contents.tree) or {}, contents.metadata)
+        yield "TriA-GAN, embedded", triagan_forms(generator)
+    detector, picture = Detector().eval(), torch.rand(1, 3, SIDE, SIDE)
+    yield f"Detector {SIDE}x{SIDE}", {"plain": lambda: detector(picture)}
 
 
 def people_per_second(size: int, seconds: float) -> float:
@@ -131,18 +155,9 @@ def import_seconds(rounds: int) -> float:
                              for _ in range(rounds))
 
 
-def generators() -> Iterator[tuple[str, Generator]]:
-    """The published architecture, then the embedded network if it is there."""
-    yield "TriA-GAN 288x160", Generator(Config()).initialise().eval()
-    weights = embedded().get("triagan-person")
-    if weights:
-        yield "TriA-GAN, embedded", load(weights).module
-
-
 def measure(rounds: int, runtime: Runtime) -> dict[str, list[dict[str, object]]]:
     """All tables: title -> rows."""
-    timings = [asdict(timing) for name, generator in generators()
-               for timing in time_network(name, triagan_forms(generator), rounds, runtime)]
+    timings = [asdict(timing) for name, forms in networks() for timing in time_network(name, forms, rounds, runtime)]
     people = [{"size": f"{size}x{size}", "per_cpu_second": people_per_second(size, rounds)}
               for size in PEOPLE_SIZES]
     return {"networks": timings, "procedural people": people,

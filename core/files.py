@@ -30,7 +30,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Gives a finished temporary file its final name, with its bytes on the disk first and usual permissions."""
+    """Gives a finished temporary file its final name, its bytes on the disk first, and usual permissions."""
     with open(temporary, "rb+") as file:
         os.fsync(file.fileno())
     temporary.chmod(path.stat().st_mode if path.exists() else 0o644)

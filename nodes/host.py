@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.checkpoints import MODEL_SUFFIXES, LoadedNet
+from ..core.checkpoints import LoadedNet
+from ..core.checkpoints.find import MODEL_SUFFIXES
 from ..core.runtime import Progress, Runtime
 
 if importlib.util.find_spec("comfy_api") is not None:
@@ -34,8 +35,8 @@ PREVIEW_SIDE = 512
 PREVIEW_SECONDS = 0.25
 
 
-def Schema(**fields: Any) -> io.Schema:  # noqa: N802 (registry scanners look for a call of this name)
-    """`io.Schema` without the fields this host does not know."""
+def Schema(**fields: Any) -> io.Schema:
+    """`io.Schema` without the fields this host does not know. Registries search for a call of this name."""
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{name: value for name, value in fields.items() if name in known})
 
@@ -71,8 +72,11 @@ class HostRuntime(Runtime):
 
     @contextlib.contextmanager
     def use(self, net: LoadedNet, memory: int = 0) -> Iterator[tuple[nn.Module, torch.device]]:
-        """Full load, because a partial one leaves plain modules on the CPU; every load outside inference mode,
-        because one inside would spoil the weights for autograd."""
+        """As in `Runtime`, through ComfyUI's memory management.
+
+        Full load, because a partial one leaves plain modules on the CPU. Every load outside inference mode,
+        because one inside would spoil the weights for autograd.
+        """
         with torch.inference_mode(False), torch.no_grad():
             patcher = patcher_of(net)
             mm.load_models_gpu([patcher], memory_required=memory, force_full_load=True)
@@ -120,10 +124,11 @@ class HostProgress(Progress):
         self._shown = 0.0
 
     def show(self, preview: Tensor | None) -> None:
-        due = preview is not None and time.monotonic() - self._shown >= PREVIEW_SECONDS
-        if due:
+        shown = None
+        if preview is not None and time.monotonic() - self._shown >= PREVIEW_SECONDS:
             self._shown = time.monotonic()
-        self._bar.update_absolute(self.done, self.total, ("JPEG", small_picture(preview), PREVIEW_SIDE) if due else None)
+            shown = ("JPEG", small_picture(preview), PREVIEW_SIDE)
+        self._bar.update_absolute(self.done, self.total, shown)
 
 
 def small_picture(preview: Tensor) -> Any:
@@ -136,8 +141,10 @@ def small_picture(preview: Tensor) -> Any:
 
 
 def register_model_folder() -> None:
-    """Makes models/anyone known. A folder the user configured stays first; its empty list of file types, which
-    would mean every file, is filled."""
+    """Makes models/anyone known.
+
+    A folder the user configured stays first; its empty list of file types, which means every file, is filled.
+    """
     if not INSIDE_COMFYUI:
         return
     folder_paths.add_model_folder_path(MODEL_FOLDER, str(Path(folder_paths.models_dir) / MODEL_FOLDER))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from ..core.image import bchw_to_image
 from ..core.pose import write_poses
-from ..core.triagan import inpaint
+from ..core.triagan.infer import inpaint
 from . import host
 from .host import Schema, io, opt
 from .subjects import find_subjects
@@ -30,18 +30,20 @@ class AnyoneInpaintPerson(io.ComfyNode):
                            tooltip="How the new people stand. Without it: as the detector finds them."),
                 DETECTOR.Input("detector", optional=True,
                                tooltip="Asked when there is no pose. Without it: the embedded detector."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True,
-                             tooltip="Who appears. Equal inputs give equal pictures."),
-                io.Combo.Input("truncation_mode", options=list(TRUNCATION_MODES), default="truncated", optional=True,
-                               tooltip="truncated = pulled towards the average person; multimodal = towards one of "
-                                       "several typical people, if the weights have them; plain = as drawn."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                             optional=True, tooltip="Who appears. Equal inputs give equal pictures."),
+                io.Combo.Input("truncation_mode", options=list(TRUNCATION_MODES), default="truncated",
+                               optional=True,
+                               tooltip="truncated = pulled towards the average person; multimodal = towards "
+                                       "one of several typical people, if the weights have them; "
+                                       "plain = as drawn."),
                 io.Float.Input("truncation_psi", default=1.0, min=0.0, max=1.0, step=0.05, optional=True,
-                               tooltip="0 = the average (or typical) person, safest; 1 = no pull, most varied."),
+                               tooltip="0 = the average or typical person, safest; 1 = no pull, varied."),
                 io.Float.Input("feather", default=0.0, min=0.0, max=256.0, step=0.5, optional=True,
                                tooltip="Softens the seam by so many pixels; 0 = a hard edge."),
                 opt(io.Boolean.Input("half_precision", default=False, optional=True,
-                                     tooltip="bfloat16: less memory, faster on many graphics cards, slightly "
-                                             "other pixels."), advanced=True),
+                                     tooltip="bfloat16: less memory, faster on many graphics cards, "
+                                             "slightly other pixels."), advanced=True),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="Outside the mask every pixel is as it was."),
@@ -53,8 +55,8 @@ class AnyoneInpaintPerson(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, inpainter, mask=None, pose=None, detector=None, seed=0, truncation_mode="truncated",
-                truncation_psi=1.0, feather=0.0, half_precision=False):
+    def execute(cls, image, inpainter, mask=None, pose=None, detector=None, seed=0,
+                truncation_mode="truncated", truncation_psi=1.0, feather=0.0, half_precision=False):
         expect_option(truncation_mode, TRUNCATION_MODES, "truncation_mode")
         net = expect_net(inpainter, "inpainter", "Load Person Inpainter")
         subjects = find_subjects(image, mask, pose, detector)

@@ -20,8 +20,8 @@ class AnyoneLoadInpainter(io.ComfyNode):
             description="Loads a network that paints a person into a hole.",
             inputs=[
                 io.Combo.Input(
-                    "name", options=choices(INPAINTER_WEIGHTS, "inpainter"), default=INPAINTER_WEIGHTS, optional=True,
-                    tooltip="The embedded weights first, then the files in models/anyone."),
+                    "name", options=choices(INPAINTER_WEIGHTS, "inpainter"), default=INPAINTER_WEIGHTS,
+                    optional=True, tooltip="The embedded weights first, then the files in models/anyone."),
             ],
             outputs=[INPAINTER.Output(display_name="inpainter", tooltip="For Inpaint Person.")],
             search_aliases=["triagan", "anonymize", "load gan"],
@@ -39,13 +39,13 @@ class AnyoneLoadDetector(io.ComfyNode):
             node_id="AnyoneLoadDetector",
             display_name="Load Person Detector",
             category="Anyone/load",
-            description="Loads a network that finds people: 18 joints, a mask and the parts of body and clothing.",
+            description="Loads a network that finds people: 18 joints, a mask, regions of body and clothing.",
             inputs=[
                 io.Combo.Input(
-                    "name", options=choices(DETECTOR_WEIGHTS, "detector"), default=DETECTOR_WEIGHTS, optional=True,
-                    tooltip="The embedded weights first, then the files in models/anyone."),
+                    "name", options=choices(DETECTOR_WEIGHTS, "detector"), default=DETECTOR_WEIGHTS,
+                    optional=True, tooltip="The embedded weights first, then the files in models/anyone."),
             ],
-            outputs=[DETECTOR.Output(display_name="detector", tooltip="For Detect People and Inpaint Person.")],
+            outputs=[DETECTOR.Output(display_name="detector", tooltip="For every node that finds people.")],
             search_aliases=["openpose", "pose estimator", "person segmentation"],
         )
 

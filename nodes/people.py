@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.image import cycle_to, image_to_bchw
 from ..core.people import CropBox, CropSettings, Person, PersonCrop, crop_person, paste_person, person_box
-from ..core.pose import Pose, PoseFrame, from_coco, write_poses
+from ..core.pose import JOINTS, Pose, PoseFrame, from_coco, write_poses
 from ..core.regions import RegionMap
 from ..core.synthetic import ARCHETYPES, Rendering, render_people, sample_pose
 from . import host
@@ -19,6 +19,7 @@ from .wires import CROP, DETECTOR, POSE, REGIONS, CropBatch, cycled, expect_opti
 
 MODES = ("studio", "scene")
 POSES = ("all", "calm", *ARCHETYPES)
+FACE = [JOINTS.index(name) for name in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")]
 
 
 class AnyoneSyntheticPeople(io.ComfyNode):
@@ -35,8 +36,8 @@ class AnyoneSyntheticPeople(io.ComfyNode):
                              tooltip="How many pictures; each shows another person."),
                 io.Int.Input("width", default=320, min=16, max=4096, optional=True, tooltip="Pixels."),
                 io.Int.Input("height", default=512, min=16, max=4096, optional=True, tooltip="Pixels."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, optional=True,
-                             tooltip="Chooses the people, their poses, light and surroundings."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                             optional=True, tooltip="Chooses the people, poses, light and surroundings."),
                 io.Combo.Input("pose", options=list(POSES), default="all", optional=True,
                                tooltip="What they do; all = anything, calm = standing and walking."),
                 io.Combo.Input("mode", options=list(MODES), default="scene", optional=True,
@@ -46,7 +47,7 @@ class AnyoneSyntheticPeople(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The pictures."),
-                POSE.Output(display_name="pose", tooltip="Everybody's visible joints, the main person first."),
+                POSE.Output(display_name="pose", tooltip="Everybody's joints, the main person first."),
                 io.Mask.Output(display_name="mask", tooltip="The main person."),
                 REGIONS.Output(display_name="regions", tooltip="Body and clothing of the main person."),
             ],
@@ -59,13 +60,13 @@ class AnyoneSyntheticPeople(io.ComfyNode):
         expect_option(mode, MODES, "mode")
         progress, made = host.runtime().progress(count, "Synthetic people"), []
         for ids in torch.arange(count).split(4):
-            body = None if pose == "all" else sample_pose(ids, seed, pose)
-            made.append(render_people(ids, height, width, seed=seed, mode=mode, pose=body, bystanders=bystanders))
+            made.append(render_people(
+                ids, height, width, seed=seed, mode=mode, pose=sample_pose(ids, seed, pose),
+                bystanders=bystanders, occluders=0.0, crops=0.0))
             progress.update(len(ids), made[-1].image[-1].movedim(0, -1))
-        frames = [frame for part in made for frame in rendered_frames(part)]
-        return io.NodeOutput(send_picture(torch.cat([part.image for part in made])), write_poses(frames),
-                             send(torch.cat([part.mask for part in made])),
-                             RegionMap(torch.cat([part.regions for part in made])))
+        people = Rendering.concatenate(made)
+        return io.NodeOutput(send_picture(people.image), write_poses(rendered_frames(people)),
+                             send(people.mask), RegionMap(people.regions))
 
 
 class AnyoneDetectPeople(io.ComfyNode):
@@ -97,7 +98,8 @@ class AnyoneDetectPeople(io.ComfyNode):
     def execute(cls, image, detector=None, threshold=0.3, max_people=20):
         found = detect(image_to_bchw(image), detector, threshold=threshold, max_people=max_people)
         masks = torch.stack([one.masks.any(0) for one in found])                   # [B,H,W]
-        pose, note = write_poses([one.frame for one in found]), found_note([len(one.frame.people) for one in found])
+        pose = write_poses([one.frame for one in found])
+        note = found_note([len(one.frame.people) for one in found])
         return io.NodeOutput(pose, send(masks), RegionMap(torch.stack([one.regions for one in found])), note,
                              ui={"text": [note], "openpose_json": [json.dumps(pose)]})
 
@@ -113,13 +115,13 @@ class AnyoneCropPerson(io.ComfyNode):
                         "A mask says where, a pose says who; what is missing comes from the detector.",
             inputs=[
                 io.Image.Input("image", tooltip="Pictures of any size."),
-                io.Mask.Input("mask", optional=True, tooltip="1 = the people. Without it: made from the pose."),
+                io.Mask.Input("mask", optional=True, tooltip="1 = the people. Without it: from the pose."),
                 POSE.Input("pose", optional=True, tooltip="Without it: the detector is asked."),
                 DETECTOR.Input("detector", optional=True, tooltip="Without it: the embedded detector."),
                 io.Int.Input("index", default=0, min=0, max=99, optional=True,
                              tooltip="Which of the people found, in the order of the pose; 0 = the first."),
-                io.Int.Input("width", default=160, min=16, max=4096, optional=True, tooltip="Of the crop, in pixels."),
-                io.Int.Input("height", default=288, min=16, max=4096, optional=True, tooltip="Of the crop, in pixels."),
+                io.Int.Input("width", default=160, min=16, max=4096, optional=True, tooltip="Of the crop."),
+                io.Int.Input("height", default=288, min=16, max=4096, optional=True, tooltip="Of the crop."),
                 io.Float.Input("margin", default=0.1, min=0.0, max=2.0, step=0.05, optional=True,
                                tooltip="Space around the person, as a share of the person's size."),
             ],
@@ -134,7 +136,8 @@ class AnyoneCropPerson(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, mask=None, pose=None, detector=None, index=0, width=160, height=288, margin=0.1):
+    def execute(cls, image, mask=None, pose=None, detector=None, index=0, width=160, height=288,
+                margin=0.1):
         subjects = find_subjects(image, mask, pose, detector)
         settings = CropSettings(height=height, width=width, margin=margin, minimum_area=1)
         crops = [cut(picture, people[index:index + 1], settings)
@@ -160,7 +163,7 @@ class AnyonePastePerson(io.ComfyNode):
                 io.Image.Input("result", tooltip="The changed crops, of any size."),
                 CROP.Input("crop", tooltip="From Crop Person."),
                 io.Float.Input("feather", default=0.0, min=0.0, max=256.0, step=0.5, optional=True,
-                               tooltip="Softens the seam inwards by so many pixels of the picture; 0 = a hard edge."),
+                               tooltip="Softens the seam by so many pixels of the picture; 0 = a hard edge."),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The pictures with the changed people.")],
             search_aliases=["stitch", "uncrop", "paste back"],
@@ -168,7 +171,8 @@ class AnyonePastePerson(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, result, crop, feather=0.0):
-        pictures, results, crops = image_to_bchw(image), image_to_bchw(result, "result"), expect_crops(crop, image)
+        crops = expect_crops(crop, image)
+        pictures, results = image_to_bchw(image), image_to_bchw(result, "result")
         count = max(len(pictures), len(results), len(crops))
         pasted = [paste_person(picture, changed, one, feather=feather) for picture, changed, one in zip(
             cycle_to(pictures, count), cycle_to(results, count), cycled(crops, count), strict=True)]
@@ -176,12 +180,13 @@ class AnyonePastePerson(io.ComfyNode):
 
 
 def rendered_frames(made: Rendering) -> list[PoseFrame]:
-    """Joints hidden behind something have the score 0.5."""
+    """As a detector would see them: hidden joints have the score 0.5, and a face turned away none at all."""
     height, width = made.image.shape[-2:]
-    return [PoseFrame(width, height, tuple(
-        Pose(keypoints, visibility / 2, width, height)
-        for keypoints, visibility, here in zip(*people, strict=True) if here))
-        for people in zip(made.keypoints, made.visibility, made.present, strict=True)]
+    scores = made.visibility / 2                                                   # [B,P,18]
+    scores[..., FACE] *= scores[..., FACE] == 1
+    return [PoseFrame(width, height, tuple(Pose(points, score, width, height)
+                                           for points, score, here in zip(*people, strict=True) if here))
+            for people in zip(made.keypoints, scores, made.present, strict=True)]
 
 
 def cut(picture: Tensor, people: list[Person], settings: CropSettings) -> PersonCrop:
@@ -205,6 +210,6 @@ def expect_crops(crop: Any, image: Tensor) -> list[PersonCrop]:
         raise ValueError(f"crop should come from Crop Person; got {str(crop)[:60]}.")
     height, width = image.shape[1:3]
     if (height, width) != (crop.height, crop.width):
-        raise ValueError(f"image is {width}x{height}, but the crops were cut from {crop.width}x{crop.height}; "
-                         f"connect the picture that went into Crop Person.")
+        raise ValueError(f"image is {width}x{height}, but the crops are of {crop.width}x{crop.height}; "
+                         "connect the picture that went into Crop Person.")
     return list(crop.crops)

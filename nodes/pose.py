@@ -1,9 +1,15 @@
 """Anyone/pose: poses as JSON text and as pictures."""
 from __future__ import annotations
 
-import torch
+import json as json_module
+from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from ..core.graph.files import resolve_file, save_text
 from ..core.image import cycle_to, image_to_bchw
+from ..core.pose import PoseFrame, draw_poses, write_poses
 from . import host
 from .host import Schema, io
 from .wires import POSE, cycled, read_frames, send
@@ -35,14 +41,14 @@ class AnyonePoseFromJSON(io.ComfyNode):
     def fingerprint_inputs(cls, json="", file=""):
         if json or not file:
             return json
-        stat = host.find_file(file, "file").stat()
+        stat = find_file(file).stat()
         return f"{file} {stat.st_mtime_ns} {stat.st_size}"
 
     @classmethod
     def execute(cls, json="", file=""):
         if not json.strip() and not file.strip():
-            raise ValueError("json and file are both empty; give the pose as OpenPose JSON or name a JSON file.")
-        text = json if json.strip() else host.find_file(file, "file").read_text(encoding="utf-8-sig")
+            raise ValueError("json and file are both empty; give OpenPose JSON or the name of a JSON file.")
+        text = json if json.strip() else find_file(file).read_text(encoding="utf-8-sig")
         return io.NodeOutput(write_poses(read_frames(text)))
 
 
@@ -68,9 +74,9 @@ class AnyonePoseToJSON(io.ComfyNode):
     @classmethod
     def execute(cls, pose, filename_prefix=""):
         text = json_module.dumps(write_poses(read_frames(pose)))
-        shown = {"text": [text], "openpose_json": [text]}
+        shown: dict[str, list] = {"text": [text], "openpose_json": [text]}
         if filename_prefix.strip():
-            shown["files"] = [host.save_text(text, filename_prefix.strip(), ".json")]
+            shown["files"] = [save_text(text, filename_prefix.strip(), ".json", host.runtime(), "output")]
         return io.NodeOutput(text, ui=shown)
 
 
@@ -81,7 +87,7 @@ class AnyoneDrawPose(io.ComfyNode):
             node_id="AnyoneDrawPose",
             display_name="Draw Pose",
             category="Anyone/pose",
-            description="Draws poses as stick figures in the usual OpenPose colours, on black or on a picture.",
+            description="Draws poses as stick figures in the usual OpenPose colours, on black or a picture.",
             inputs=[
                 POSE.Input("pose", tooltip="A pose from any node or pack."),
                 io.Image.Input("background", optional=True,
@@ -100,8 +106,15 @@ class AnyoneDrawPose(io.ComfyNode):
         return io.NodeOutput(send(draw(frames, pictures, line_width or None)))
 
 
-def draw(frames, pictures, line_width):
-    """[F] frames and [B,3,H,W] or None -> [max(F,B),H,W,3]; without pictures everything takes the first canvas."""
+def find_file(name: str) -> Path:
+    path = resolve_file(name.strip(), host.runtime())
+    if path.is_file():
+        return path
+    raise FileNotFoundError(f"file: there is no {name.strip()} in the folder {path.parent}.")
+
+
+def draw(frames: list[PoseFrame], pictures: Tensor | None, line_width: float | None) -> Tensor:
+    """[F] frames, [B,3,H,W] or None -> [max(F,B),H,W,3]; without pictures on the first frame's canvas."""
     if pictures is None:
         pictures = torch.zeros(1, 3, frames[0].height, frames[0].width)
     count = max(len(frames), len(pictures))

@@ -17,7 +17,7 @@ from .load import DETECTOR_WEIGHTS
 from .wires import cycled, expect_net, read_frames
 
 VISIBLE = 0.3                                              # joints below this score count as missing
-MEANT = 0.1                                                # share of a detected person a mask covers to mean them
+MEANT = 0.1                                                # of a detected person, for a mask to mean them
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,38 +44,43 @@ def found_note(counts: list[int]) -> str:
 
 
 def find_subjects(image: Tensor, mask: Tensor | None, pose: Any, detector: LoadedNet | None) -> Subjects:
-    """A mask says where people are and a pose how they stand; what is missing comes from the other or the detector.
+    """A mask says where people are, a pose how they stand; the detector or one of them fills in the other.
 
     There are as many results as the largest of the three batches has items; shorter batches repeat.
     """
     pictures = image_to_bchw(image)
     height, width = pictures.shape[-2:]
-    masks = None if mask is None or is_no_mask(mask, height, width) else fit_mask(mask, height, width) > 0.5
-    frames = None if pose is None else [frame.scaled(width, height) for frame in read_frames(pose)]
-    count = max(len(batch) for batch in (pictures, masks, frames) if batch is not None)
-    pictures, masks = cycle_to(pictures, count), None if masks is None else cycle_to(masks, count)
-    if frames is None:
-        return detected_subjects(pictures, masks, detector)
-    frames = cycled(frames, count)
-    return Subjects(pictures, [posed_people(frame, None if masks is None else masks[i])
-                               for i, frame in enumerate(frames)], frames)
+    masks = read_masks(mask, height, width)
+    frames = [] if pose is None else [frame.scaled(width, height) for frame in read_frames(pose)]
+    count = max(len(pictures), len(masks), len(frames))
+    pictures, masks = cycle_to(pictures, count), cycled(masks, count)
+    if pose is None:
+        found = [detected(one, mask) for one, mask in zip(detect(pictures, detector), masks, strict=True)]
+    else:
+        found = [(frame, posed_people(frame, mask))
+                 for frame, mask in zip(cycled(frames, count), masks, strict=True)]
+    return Subjects(pictures, [people for _, people in found], [frame for frame, _ in found])
 
 
-def is_no_mask(mask: Tensor, height: int, width: int) -> bool:
-    """ComfyUI's LoadImage gives a zero mask of 64x64, whatever the picture's size, when the file has no alpha."""
-    mask = mask_to_bhw(mask)
-    return mask.shape[1:] == (64, 64) != (height, width) and not mask.any()
+def read_masks(mask: Tensor | None, height: int, width: int) -> list[Tensor | None]:
+    """MASK -> one [H,W] bool per item, or a single None for no mask.
+
+    For a file without alpha ComfyUI's LoadImage gives zeros of 64x64, whatever the picture's size: no mask.
+    """
+    if mask is None:
+        return [None]
+    values = mask_to_bhw(mask)
+    if values.shape[1:] == (64, 64) != (height, width) and not values.any():
+        return [None]
+    return list(fit_mask(values, height, width) > 0.5)
 
 
-def detected_subjects(pictures: Tensor, masks: Tensor | None, detector: LoadedNet | None) -> Subjects:
-    """Asks the detector, the embedded one unless another is given; `masks` narrow down who is meant."""
-    found = detect(pictures, detector)
-    if masks is None:
-        people = [[person(mask, pose) for mask, pose in zip(one.masks, one.frame.people, strict=True)]
-                  for one in found]
-        return Subjects(pictures, people, [one.frame for one in found])
-    frames = [meant(one, mask) for one, mask in zip(found, masks, strict=True)]
-    return Subjects(pictures, [posed_people(frame, mask) for frame, mask in zip(frames, masks, strict=True)], frames)
+def detected(found: Detection, mask: Tensor | None) -> tuple[PoseFrame, list[Person]]:
+    """The people a detector found, or those of them a mask means."""
+    if mask is None:
+        return found.frame, [person(*one) for one in zip(found.masks, found.frame.people, strict=True)]
+    frame = meant(found, mask)
+    return frame, posed_people(frame, mask)
 
 
 def detect(pictures: Tensor, detector: LoadedNet | None, **options: Any) -> list[Detection]:
@@ -95,7 +100,10 @@ def meant(found: Detection, mask: Tensor) -> PoseFrame:
 
 
 def posed_people(frame: PoseFrame, mask: Tensor | None) -> list[Person]:
-    """Without a mask [H,W] it is made from the joints; parts of a mask far from every pose become people without joints."""
+    """Everybody of a frame, and a person without joints for each part of the mask [H,W] far from every pose.
+
+    Without a mask it is made from the joints.
+    """
     if mask is None:
         masks = [mask_from_pose(pose, frame.height, frame.width) for pose in frame.people]
     else:

@@ -22,9 +22,9 @@ POSE = io.Custom("POSE_KEYPOINT")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CropBatch:
-    """`ANYONE_CROP`: where each crop of a batch came from; None where the picture had no such person."""
+    """`ANYONE_CROP`: where each crop of a batch came from."""
 
-    crops: tuple[PersonCrop | None, ...]
+    crops: tuple[PersonCrop, ...]
     height: int                                            # of the pictures they were cut from
     width: int
 

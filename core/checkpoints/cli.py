@@ -19,9 +19,7 @@ from ..net import download, download_from_hub
 from ..runtime import Runtime, TerminalProgress
 from .catalog import CATALOG, Published, entry
 from .find import embedded, model_files, resolve
-from .load import load, own_copy
-from .read import read
-from .recognise import recognise
+from .load import load, load_fresh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,16 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch_parser.add_argument("name", help="a name of `models list`")
     fetch_parser.set_defaults(action=_fetch)
     check_parser = actions.add_parser("check", help="load weights and say what they are")
-    check_parser.add_argument("files", nargs="*", type=Path, help="default: the embedded and the model folders' files")
+    check_parser.add_argument("files", nargs="*", type=Path,
+                              help="default: the embedded weights and the files in the model folders")
     check_parser.set_defaults(action=_check)
     convert_parser = actions.add_parser("convert", help="write any readable weights as safetensors")
     convert_parser.add_argument("source", type=Path, metavar="IN")
     convert_parser.add_argument("target", type=Path, metavar="OUT.safetensors")
-    convert_parser.add_argument("--half", action="store_true", help="float16 where no value is too large for it")
+    convert_parser.add_argument("--half", action="store_true",
+                                help="float16 where no value is too large for it")
     convert_parser.set_defaults(action=_convert)
     for sub in actions.choices.values():
         sub.add_argument("--root", type=Path, default=Path("."), metavar="DIR",
-                         help="the folder that holds models/anyone, such as a ComfyUI installation (default: here)")
+                         help="the folder that holds models/anyone, such as ComfyUI (default: here)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -50,9 +50,12 @@ def main(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace, runtime: Runtime) -> int:
     present = {*embedded(), *model_files(runtime)}
-    rows = [(row.name, row.role, "here" if present & {row.name, *row.files} else row.status,
-             f"{row.size >> 20} MB" if row.size else "-", row.commercial, row.licence, row.title) for row in CATALOG]
-    _print_table([("name", "role", "status", "size", "commercial", "licence", "what"), *rows])
+    rows = [("name", "role", "status", "size", "commercial", "licence", "what")]
+    for row in CATALOG:
+        status = "here" if present & {row.name, *row.files} else row.status
+        size = f"{row.size >> 20} MB" if row.size else "-"
+        rows.append((row.name, row.role, status, size, row.commercial, row.licence, row.title))
+    _print_table(rows)
     return 0
 
 
@@ -120,23 +123,21 @@ def _convert(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def convert(source: Path, target: Path, *, half: bool = False) -> str:
-    """Writes the weights a system needs, and nothing else of the file, as safetensors; returns the system's title.
+    """Writes the weights a system needs, and nothing else of the file, as safetensors.
 
-    The header says which system and which file they came from. Raises ValueError when the weights do not fit.
+    Returns the system's title. The header says which system and which file they are of. Raises ValueError
+    when they could not be loaded.
     """
     from safetensors.torch import save_file
 
     if target.suffix != ".safetensors":
         raise ValueError(f"{target} should end in .safetensors.")
-    contents = read(source)
-    system, views = recognise(contents)
-    state = own_copy(views, source.stat().st_size)
-    system.build(state, contents.metadata)                # strict: nothing is written that could not be loaded
-    metadata = {"source": source.name, **contents.metadata, "system": system.name}
+    net, state = load_fresh(source, source.stem)          # strict: what is written can be loaded
+    metadata = {"source": source.name, **net.metadata, "system": net.system.name}
     with atomic_write(target) as temporary:
         save_file({key: (_halved(value) if half else value).contiguous() for key, value in state.items()},
                   temporary, metadata)
-    return system.title
+    return net.system.title
 
 
 def _halved(tensor: Tensor) -> Tensor:

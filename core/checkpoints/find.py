@@ -26,7 +26,7 @@ def model_files(runtime: Runtime) -> list[str]:
 
 
 def available(role: str, runtime: Runtime) -> list[str]:
-    """Names to choose from: the embedded weights of a role, then every file (only opening one tells its role)."""
+    """Names to choose from: the embedded weights of a role, then every file (whatever its role may be)."""
     own = [row.name for row in CATALOG if row.role == role and row.name in embedded()]
     return own + model_files(runtime)
 

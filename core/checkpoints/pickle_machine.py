@@ -1,9 +1,9 @@
 """A pickle machine that builds data and calls nothing.
 
-Python's own unpickler imports what a file names and calls it. This one walks the opcodes (parsed by `pickletools`)
-and makes lists, dicts, strings and numbers itself; a call becomes the result of one of the few `builders` it was
-given, or an inert `Record`. So no file can run code. Files that try to are refused all the same, by the names they
-ask for: they are attacks, not weights.
+Python's own unpickler imports what a file names and calls it. This one walks the opcodes (parsed by
+`pickletools`) and makes lists, dicts, strings and numbers itself; a call becomes the result of one of the few
+`builders` it was given, or an inert `Record`. So no file can run code. Files that try to are refused all the
+same, by the names they ask for: they are attacks, not weights.
 """
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import IO, Any
 
-_HARMLESS_BUILTINS = frozenset(
-    "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple".split())
-_REFUSED = frozenset(
-    "_io _osx_support _pickle _posixsubprocess _winapi _xxsubinterpreters asyncio bdb cProfile cloudpickle code codeop "
-    "commands ctypes dill distutils doctest ensurepip ftplib functools.reduce gc http idlelib imaplib imp importlib "
-    "inspect io ipykernel IPython joblib linecache marshal mmap multiprocessing nt ntpath operator os pdb pickle pip "
-    "pkgutil poplib posix posixpath pty pydoc requests runpy setuptools shelve shutil signal site smtplib socket "
-    "socketserver ssl subprocess sys telnetlib tempfile threading timeit urllib urllib2 venv webbrowser xmlrpc zipimport "
-    "numpy.f2py numpy.load numpy.loads numpy.testing torch.hub torch.jit.load torch.load torch.serialization "
-    "torch.utils.cpp_extension types.CodeType types.FunctionType types.LambdaType".split())
+_PYTHON2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_HARMLESS_BUILTINS = frozenset({
+    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
+    "range", "set", "slice", "str", "tuple",
+})
+_REFUSED = frozenset({
+    "_io", "_operator", "_osx_support", "_pickle", "_posixsubprocess", "_winapi", "_xxsubinterpreters",
+    "asyncio", "bdb", "cloudpickle", "code", "codeop", "commands", "cProfile", "ctypes", "dill",
+    "distutils", "doctest", "ensurepip", "ftplib", "functools.reduce", "gc", "http", "idlelib",
+    "imaplib", "imp", "importlib", "inspect", "io", "ipykernel", "IPython", "joblib", "linecache",
+    "marshal", "mmap", "multiprocessing", "nt", "ntpath", "numpy.f2py", "numpy.load", "numpy.loads",
+    "numpy.testing", "operator", "os", "pdb", "pickle", "pip", "pkgutil", "poplib", "posix",
+    "posixpath", "pty", "pydoc", "requests", "runpy", "setuptools", "shelve", "shutil", "signal",
+    "site", "smtplib", "socket", "socketserver", "ssl", "subprocess", "sys", "telnetlib", "tempfile",
+    "threading", "timeit", "torch.hub", "torch.jit.load", "torch.load", "torch.serialization",
+    "torch.utils.cpp_extension", "types.CodeType", "types.FunctionType", "types.LambdaType", "urllib",
+    "urllib2", "venv", "webbrowser", "xmlrpc", "zipimport",
+})
 
 
 class UnsafePickle(ValueError):
@@ -71,7 +79,7 @@ def run_pickle(stream: IO[bytes] | mmap, builders: Builders, constants: Mapping[
     except UnsafePickle:
         raise
     except Exception as error:                            # any opcode may meet any value in a damaged file
-        raise DamagedPickle(str(error)) from error
+        raise DamagedPickle(str(error)[:120]) from error
 
 
 class _Machine:
@@ -103,32 +111,36 @@ class _Machine:
         items, self.stack = self.stack, self.outer.pop()
         return items
 
-    def mark(self, _: Any = None) -> None:
+    def remember(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def mark(self, _: Any) -> None:
         self.outer.append(self.stack)
         self.stack = []
 
-    def find(self, path: str, name: str) -> Any:
-        """`name` is the part inside the module; it may be dotted, a way to reach what a module imported."""
-        root, _, rest = path.partition(".")
-        if root in ("builtins", "__builtin__", "__builtins__"):
-            unsafe = rest not in _HARMLESS_BUILTINS
+    def find(self, module: str, name: str) -> Any:
+        """A dotted `name` is a way to reach what a module imported."""
+        module = _PYTHON2.get(module, module)
+        path = f"{module}.{name}"
+        if module == "builtins":
+            unsafe = name not in _HARMLESS_BUILTINS
         else:
-            parts = path.split(".")
-            unsafe = any(".".join(parts[:end]) in _REFUSED for end in range(1, len(parts) + 1))
+            parts = path.split(".")[:3]                   # as many as the longest refused name has
+            unsafe = any(".".join(parts[:end]) in _REFUSED for end in (1, 2, 3))
             unsafe |= "." in name and not _REFUSED.isdisjoint(name.split("."))
         if unsafe:
-            raise UnsafePickle(path)
+            raise UnsafePickle(path[:80])
         return self.constants[path] if path in self.constants else Global(path)
 
     def global_(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
-        self.push(self.find(f"{module}.{name}", name))
+        self.push(self.find(module, name))
 
     def stack_global(self, _: Any) -> None:
         module, name = self.pop_many(2)
         if not isinstance(module, str) or not isinstance(name, str):
             raise TypeError("a global without a name")
-        self.push(self.find(f"{module}.{name}", name))
+        self.push(self.find(module, name))
 
     def call(self, function: Any, args: Any) -> Any:
         if not isinstance(function, Global) or not isinstance(args, tuple):
@@ -187,15 +199,15 @@ def _dictionary(items: list) -> dict:
 
 
 def checked_key(key: Any) -> Any:
-    """Nested tuples can be made so that hashing them takes for ever; no honest file uses them as keys."""
-    if isinstance(key, tuple) and (len(key) > 16 or any(isinstance(part, (tuple, frozenset)) for part in key)):
+    """Nested tuples can be made so that hashing them takes for ever; no honest file has such keys."""
+    if isinstance(key, tuple) and (len(key) > 16 or any(isinstance(part, tuple) for part in key)):
         raise ValueError("an unusual key")
     return key
 
 
-_PUSH_ARGUMENT = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
-    "BYTEARRAY8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT".split())
+_PUSH_ARGUMENT = frozenset(                               # numbers and strings
+    opcode.name for opcode in pickletools.opcodes
+    if opcode.arg and not opcode.stack_before and opcode.stack_after not in ([], [pickletools.anyobject]))
 _PUSH_NEW: Mapping[str, Callable[[], Any]] = {
     "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
     "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "EMPTY_SET": set,
@@ -207,8 +219,8 @@ _OPERATIONS: Mapping[str, Callable[[_Machine, Any], Any]] = {
     "POP_MARK": lambda machine, _: machine.pop_to_mark(),
     "DUP": lambda machine, _: machine.push(machine.stack[-1]),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, i: machine.push(machine.memo[i])),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda machine, i: machine.memo.update({i: machine.stack[-1]})),
-    "MEMOIZE": lambda machine, _: machine.memo.update({len(machine.memo): machine.stack[-1]}),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda machine, i: machine.remember(i)),
+    "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
     "LIST": lambda machine, _: machine.push(machine.pop_to_mark()),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_to_mark())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_many(1))),

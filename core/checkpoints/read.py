@@ -18,8 +18,8 @@ _LONGEST_HEADER = 100 << 20                               # of safetensors, by i
 class Contents:
     """What a file holds. Tensors are views of the mapped file: copy what is to outlive it.
 
-    `tree`: names -> tensors, nested dicts, numbers, and inert `Record`s for everything else. `metadata`: the text
-    pairs of a safetensors header. `format`: "safetensors", "torch zip", "torch legacy" or "pickle".
+    `tree`: names -> tensors, nested dicts, numbers, and inert `Record`s for everything else. `metadata`: the
+    text pairs of a safetensors header. `format`: "safetensors", "torch zip", "torch legacy" or "pickle".
     """
 
     tree: Mapping[str, Any]
@@ -76,10 +76,10 @@ def _read_safetensors(path: Path) -> Contents:
 
     try:
         with safe_open(path, framework="pt") as file:
-            tree = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+            tree = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             return Contents(tree, file.metadata() or {}, "safetensors")
     except SafetensorError as error:
-        raise ValueError("it seems to be a truncated or damaged safetensors file; download or copy it again") from error
+        raise ValueError("it seems to be a truncated or damaged safetensors file; copy it again") from error
 
 
 def _pickle_reader(read_tree: Callable[[Path], Any], name: str) -> Callable[[Path], Contents]:
@@ -89,8 +89,8 @@ def _pickle_reader(read_tree: Callable[[Path], Any], name: str) -> Callable[[Pat
         except DamagedPickle as error:
             raise ValueError(f"it seems to be a truncated or damaged {name} file ({error})") from error
         if not isinstance(tree, dict):
-            found = f"an object of class {tree.path}" if isinstance(tree, Record) else f"a {type(tree).__name__}"
-            raise ValueError(f"it holds {found} where a dictionary of tensors was expected")
+            kind = tree.path[:80] if isinstance(tree, Record) else type(tree).__name__
+            raise ValueError(f"it holds one {kind} where a dictionary of tensors was expected")
         return Contents({key: value for key, value in tree.items() if isinstance(key, str)}, {}, name)
     return reader
 

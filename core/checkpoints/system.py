@@ -14,8 +14,8 @@ StateDict = Mapping[str, Tensor]
 class System:
     """One network family.
 
-    `select`: the tree read from a file -> this system's flat state dict in our own key names, or None when the
-    file is another system's. Decides by key names and shapes only; must be cheap and must not raise.
+    `select`: the tree read from a file -> this system's flat state dict in our own key names, or None when
+    the file is another system's. Decides by key names and shapes only; must be cheap and must not raise.
     `build`: state dict -> filled module in evaluation mode; hyper-parameters come from the shapes. Raises
     ValueError with a readable difference when keys or shapes do not fit.
     """
@@ -31,7 +31,7 @@ class System:
 class LoadedNet:
     """A network in memory, as it travels between nodes. Hand it to `Runtime.use` to compute with it.
 
-    `metadata`: the text pairs of the file's header. `handle` belongs to the runtime (ComfyUI's model patcher).
+    `metadata`: text pairs of the file's header. `handle` belongs to the runtime (ComfyUI's model patcher).
     """
 
     module: nn.Module

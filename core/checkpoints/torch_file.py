@@ -1,5 +1,7 @@
-"""Files of `torch.save`, read without torch's or Python's unpickler: zip archives (PyTorch 1.6 and later), the older
-pickle sequence, and plain pickles. Tensors are views of the mapped file: nothing is copied until somebody asks.
+"""Files of `torch.save`, read without torch's or Python's unpickler.
+
+Zip archives (PyTorch 1.6 and later), the older pickle sequence, and plain pickles. Tensors are views of the
+mapped file: nothing is copied until somebody asks.
 """
 from __future__ import annotations
 
@@ -18,14 +20,15 @@ from torch import Tensor
 
 from .pickle_machine import Global, Record, checked_key, run_pickle
 
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_MAGIC = b"\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little")    # as the first pickle has it
 _LEGACY_PROTOCOL = 1001
-_REPEATED = 1 << 20                                       # values that a view may make out of fewer (`expand`)
+_REPEATED = 1 << 20                                       # values a view may make out of fewer (`expand`)
 _DTYPES = {
     "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-    "UntypedStorage": torch.uint8, "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
+    "UntypedStorage": torch.uint8, "BoolStorage": torch.bool,
+    "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
 }
 _DTYPE_CONSTANTS = {str(dtype): dtype for dtype in _DTYPES.values()}     # "torch.float32"
 
@@ -52,7 +55,7 @@ def read_zip(path: Path) -> Any:
             root = _archive_root(entries)
             pickled = archive.read(entries[f"{root}/data.pkl"])
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
-        raise ValueError("it seems to be a truncated or damaged PyTorch file; download or copy it again") from error
+        raise ValueError("it seems to be a truncated or damaged PyTorch file; copy it again") from error
     order = entries.get(f"{root}/byteorder")
     if order is not None and bytes(_entry_bytes(data, order)) != b"little":
         raise ValueError("it was written on a big-endian machine; save it again on an ordinary one")
@@ -68,12 +71,13 @@ def read_zip(path: Path) -> Any:
 
 
 def _archive_root(entries: Mapping[str, zipfile.ZipInfo]) -> str:
-    roots = [name[:-len("/data.pkl")] for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
+    suffix = "/data.pkl"
+    roots = [name.removesuffix(suffix) for name in entries if name.endswith(suffix) and name.count("/") == 1]
     if len(roots) != 1:
-        what = "a NumPy archive" if any(name.endswith(".npy") for name in entries) else "a zip archive of other things"
-        raise ValueError(f"it seems to be {what}")
+        numpy = any(name.endswith(".npy") for name in entries)
+        raise ValueError(f"it seems to be {'a NumPy' if numpy else 'an ordinary zip'} archive")
     if f"{roots[0]}/constants.pkl" in entries:
-        raise ValueError("it seems to be a TorchScript program, which holds code; export its state_dict instead")
+        raise ValueError("it seems to be a TorchScript program, which holds code; export its state_dict")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
         raise ValueError("it is a compressed archive, which PyTorch never writes; it has been packed again")
     return roots[0]
@@ -96,7 +100,7 @@ def _slice(data: mmap.mmap, start: int, size: int) -> memoryview:
 
 def is_legacy(head: bytes) -> bool:
     """Whether a file that starts so was written by `torch.save` before PyTorch 1.6."""
-    return head[2:].startswith(b"\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little"))
+    return _LEGACY_MAGIC in head[:32]
 
 
 def read_legacy(path: Path) -> Any:
@@ -107,7 +111,8 @@ def read_legacy(path: Path) -> Any:
     data = _map_file(path)
     _plain(data)
     protocol, machine = _plain(data), _plain(data)
-    if protocol != _LEGACY_PROTOCOL or not isinstance(machine, dict) or machine.get("little_endian") is not True:
+    little = isinstance(machine, dict) and machine.get("little_endian") is True
+    if protocol != _LEGACY_PROTOCOL or not little:
         raise ValueError("it uses a variant of PyTorch's old format that is not supported")
     start = data.tell()
     dtypes: dict[str, torch.dtype] = {}
@@ -129,7 +134,7 @@ def read_legacy(path: Path) -> Any:
 
 
 def _legacy_places(data: mmap.mmap, keys: Any, dtypes: Mapping[str, torch.dtype]) -> dict[str, memoryview]:
-    """Storage key -> bytes: from the current position on, each storage is its count (8 bytes) and its values."""
+    """Storage key -> bytes. The storages begin at the current position: a count (8 bytes) and values each."""
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in dtypes for key in keys):
         raise ValueError("its list of tensors is damaged")
     places: dict[str, memoryview] = {}
@@ -175,7 +180,9 @@ def _tensor(storage: _Storage, offset: int, size: tuple, stride: tuple, *_: Any)
 
 
 def _tensor_of_bytes(storage: _Storage, offset: int, size: tuple, stride: tuple, _grad: Any, _hooks: Any,
-                     dtype: torch.dtype, *_: Any) -> Tensor | Record:
+                     dtype: torch.dtype | Global, *_: Any) -> Tensor | Record:
+    if isinstance(dtype, Global):                         # float8 and the like, which no system of ours uses
+        return Record(dtype.path)
     return _tensor(_Storage(dtype, storage.count // dtype.itemsize, storage.data), offset, size, stride)
 
 
@@ -187,12 +194,12 @@ _BUILDERS: Mapping[str, Callable[..., Any]] = {
     "builtins.set": lambda items=(): set(map(checked_key, items)),
     "builtins.frozenset": lambda items=(): frozenset(map(checked_key, items)),
     "builtins.list": list, "builtins.tuple": tuple, "torch.Size": tuple,
-    "builtins.dict": _dictionary, "collections.OrderedDict": _dictionary, "collections.defaultdict": lambda *_: {},
+    "builtins.dict": _dictionary, "collections.OrderedDict": _dictionary,
+    "collections.defaultdict": lambda *_: {},
     "torch._utils._rebuild_tensor_v2": _tensor, "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_of_bytes,
     "torch._utils._rebuild_parameter": lambda data, *_: data,
     "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
-    "torch._tensor._rebuild_from_type_v2": lambda function, kind, args, state: _BUILDERS[function.path](*args),
+    "torch._tensor._rebuild_from_type_v2": lambda function, _, args, state: _BUILDERS[function.path](*args),
     "copyreg._reconstructor": lambda kind, base, state: Record(kind.path),
-    "copy_reg._reconstructor": lambda kind, base, state: Record(kind.path),
 }

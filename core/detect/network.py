@@ -1,8 +1,8 @@
 """The embedded detector: one small U-Net that sees a 128x128 picture and says where people are.
 
-It answers on a grid of half the size: a heat map per joint, a region per cell, whether a cell shows a person, and
-from there the way to the middle of that person, by which joints and cells of several people are told apart
-(votes for a centre, as in Papandreou et al. 2018, PersonLab).
+It answers on a grid of half the size: a heat map per joint, a region per cell, whether a cell shows a person,
+and from there the way to the middle of that person, by which joints and cells of several people are told
+apart (votes for a centre, as in Papandreou et al. 2018, PersonLab).
 """
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ WIDTHS = (24, 40, 80, 96)
 class Maps:
     """The network's answer, float32, h = H/2 and w = W/2.
 
-    `heat` [B,18,h,w] logits: a Gaussian round every joint, lower where it is hidden. `regions` [B,12,h,w] logits.
-    `mask` [B,1,h,w] logit: a person is here. `centre` [B,2,h,w]: (x, y) from here to the middle between neck and
-    hips of the person here, 1 = the side of the picture.
+    `heat` [B,18,h,w] logits: a Gaussian round every joint, lower where it is hidden. `regions` [B,12,h,w]
+    logits. `mask` [B,1,h,w] logit: a person is here. `centre` [B,2,h,w]: (x, y) from here to the middle
+    between neck and hips of the person here, 1 = the side of the picture.
     """
 
     heat: Tensor
@@ -35,8 +35,11 @@ class Maps:
     mask: Tensor
     centre: Tensor
 
-    def __getitem__(self, rows: slice | Tensor) -> Maps:
+    def __getitem__(self, rows: slice) -> Maps:
         return Maps(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def to(self, device: torch.device | str) -> Maps:
+        return Maps(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 class ConvNorm(nn.Module):
@@ -78,19 +81,22 @@ class Detector(nn.Module):
         self.encoder = nn.ModuleList([
             nn.Sequential(ConvNorm(a, b, stride=2), Residual(b)),
             nn.Sequential(ConvNorm(b, c, stride=2), Residual(c)),
-            nn.Sequential(ConvNorm(c, d, stride=2), Residual(d), Residual(d)),
+            nn.Sequential(ConvNorm(c, d, stride=2), Residual(d), Residual(d), Residual(d)),
         ])
         self.reduce = nn.ModuleList([ConvNorm(d, c, 1, relu=False), ConvNorm(c, b, 1, relu=False),
                                      ConvNorm(b, a, 1, relu=False)])
         self.decoder = nn.ModuleList([Residual(c), Residual(b), ConvNorm(a, a)])
         self.head = nn.Conv2d(a, sum(OUTPUTS), 1)
+        for parameter in self.parameters():                # channels last: faster on every device
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor) -> Maps:
-        x = image.to(memory_format=torch.channels_last) * 4 - 2
+        x = image.contiguous(memory_format=torch.channels_last) * 4 - 2
         features = [self.stem(x)]                                           # [B,a,H/2,W/2]
         for stage in self.encoder:
             features.append(stage(features[-1]))                            # .. [B,d,H/16,W/16]
         x = features.pop()
         for reduce, block in zip(self.reduce, self.decoder, strict=True):   # back to [B,a,H/2,W/2]
             x = block(F.relu(F.interpolate(reduce(x), scale_factor=2.0) + features.pop()))
-        return Maps(*self.head(x).float().split(OUTPUTS, 1))
+        return Maps(*self.head(x).float().contiguous().split(OUTPUTS, 1))

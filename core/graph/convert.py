@@ -1,11 +1,12 @@
 """Interface format -> API format, as the frontend's own export does it.
 
-Notes and muted nodes go, bypassed nodes are replaced by a wire of the fitting type, reroutes and primitives are
-looked through, subgraphs are flattened to ids such as `8:7`, and positional widget values get their names from
+Notes and muted nodes go, bypassed nodes become a wire of the fitting type, reroutes and primitives are looked
+through, subgraphs are flattened to ids such as `8:7`, and positional widget values get their names from
 `/object_info`. Random `{a|b}` choices in texts are left as they are.
 """
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +97,7 @@ def _inputs(scope: Scope, node: Mapping[str, Any], spec: Mapping[str, Any] | Non
 
 
 def _trace(scope: Scope, link: Any, wanted: str, seen: tuple = ()) -> Source:
-    """Follows a wire back to a node that runs, a widget's value, or nothing. `wanted`: the type at the far end."""
+    """Follows a wire back to a node, a widget's value, or nothing. `wanted`: the type at the far end."""
     wire = scope.wires.get(str(link))
     if wire is None:
         return None
@@ -135,7 +136,7 @@ def _trace_inside(inner: Scope, slot: int, wanted: str, seen: tuple) -> Source:
 
 
 def _trace_outside(scope: Scope, slot: int, wanted: str, seen: tuple) -> Source:
-    """What the instance of a subgraph gets for its input `slot`: a wire, its own widget's value, or nothing."""
+    """What the instance of a subgraph gets for input `slot`: a wire, its own widget's value, or nothing."""
     if scope.parent is None or scope.instance is None:
         return None
     declared = scope.graph.get("inputs") or ()
@@ -172,9 +173,7 @@ def _feeds_widget(scope: Scope, wire: Wire) -> bool:
 
 
 def _proxies(instance: Mapping[str, Any] | None) -> dict[tuple[str, Any], Any]:
-    """`properties.proxyWidgets` of a subgraph instance: (inner node id, widget) -> value; "-1" is its own input."""
-    import json
-
+    """`proxyWidgets` of a subgraph instance: (inner node id, widget) -> value; "-1" means its own input."""
     listed = ((instance or {}).get("properties") or {}).get("proxyWidgets") or ()
     listed = json.loads(listed) if isinstance(listed, str) else listed
     values = (instance or {}).get("widgets_values") or ()
@@ -184,7 +183,7 @@ def _proxies(instance: Mapping[str, Any] | None) -> dict[tuple[str, Any], Any]:
 
 
 def _bypass_slot(node: Mapping[str, Any], slot: int, wanted: str) -> int:
-    """Which input a bypassed node passes on: the same slot if it fits, else the first of that type, else -1."""
+    """Which input a bypassed node passes on: the same slot if it fits, else the first that does, else -1."""
     kinds = [str(socket.get("type", "*")) for socket in node.get("inputs") or ()]
     if wanted in ("", "*"):
         return slot if slot < len(kinds) else 0

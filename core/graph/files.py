@@ -1,6 +1,7 @@
 """Files that workflows name: read and written only inside the input, output and temp folders."""
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..files import atomic_write
 from ..runtime import Runtime
 
 if TYPE_CHECKING:
@@ -43,17 +45,6 @@ def list_pictures(folder: Path) -> list[str]:
                   if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes beside the target and renames, so that nobody ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def open_picture(path: Path) -> Image.Image:
     """Opens a picture; errors say which file and what is wrong with it."""
     from PIL import Image
@@ -75,16 +66,39 @@ def save_pictures(images: Tensor, prefix: str, runtime: Runtime, kind: str,
     `prefix` may name a subfolder and hold `%width% %height% %year% %month% %day% %hour% %minute% %second%
     %batch_num%`. `metadata`: stored as JSON in the PNG's text fields.
     """
-    filled = _expand(prefix, images.shape[2], images.shape[1])
-    target = inside(runtime.folder(kind), filled)
+    target = _target(prefix, images.shape[2], images.shape[1], runtime, kind)
     counter = _next_counter(target)
-    subfolder = target.parent.relative_to(Path(runtime.folder(kind)).resolve()).as_posix()
     saved = []
     for index, image in enumerate(images):
         name = f"{target.name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
-        write_atomically(target.parent / name, _png(image, metadata or {}))
-        saved.append({"filename": name, "subfolder": "" if subfolder == "." else subfolder, "type": kind})
+        with atomic_write(target.parent / name) as path:
+            _write_png(image, path, metadata or {})
+        saved.append(_file_dict(target.parent / name, runtime, kind))
     return saved
+
+
+def save_text(text: str, prefix: str, suffix: str, runtime: Runtime, kind: str) -> dict[str, str]:
+    """Writes `<prefix>_00001_<suffix>`, counting on like `save_pictures`; returns its file dict."""
+    target = _target(prefix, 0, 0, runtime, kind)
+    path = target.with_name(f"{target.name}_{_next_counter(target):05}_{suffix}")
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return _file_dict(path, runtime, kind)
+
+
+def _file_dict(path: Path, runtime: Runtime, kind: str) -> dict[str, str]:
+    """How the host names a file to its clients."""
+    subfolder = path.parent.relative_to(Path(runtime.folder(kind)).resolve()).as_posix()
+    return {"filename": path.name, "subfolder": "" if subfolder == "." else subfolder, "type": kind}
+
+
+def _target(prefix: str, width: int, height: int, runtime: Runtime, kind: str) -> Path:
+    """The path a counter is added to."""
+    folder = Path(runtime.folder(kind)).resolve()
+    target = inside(folder, _expand(prefix, width, height))
+    if target == folder:
+        raise ValueError(f"filename_prefix '{prefix}' holds no file name; give one such as 'result'.")
+    return target
 
 
 def _expand(prefix: str, width: int, height: int) -> str:
@@ -96,16 +110,13 @@ def _expand(prefix: str, width: int, height: int) -> str:
 
 
 def _next_counter(target: Path) -> int:
-    taken = re.compile(re.escape(target.name) + r"_(\d+)_?\..*")
+    taken = re.compile(re.escape(target.name).replace("%batch_num%", r"\d+") + r"_(\d+)_?\..*")
     names = os.listdir(target.parent) if target.parent.is_dir() else []
     return 1 + max((int(match[1]) for name in names if (match := taken.fullmatch(name))), default=0)
 
 
-def _png(image: Tensor, metadata: Mapping[str, Any]) -> bytes:
-    """`[H,W,C]` 0..1 -> the bytes of an 8-bit PNG, rounding down as the host does."""
-    import io
-    import json
-
+def _write_png(image: Tensor, path: Path, metadata: Mapping[str, Any]) -> None:
+    """`[H,W,C]` 0..1 -> an 8-bit PNG, rounding down as the host does."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -114,6 +125,4 @@ def _png(image: Tensor, metadata: Mapping[str, Any]) -> bytes:
         texts.add_text(key, json.dumps(value))
     pixels = (image.float() * 255).clamp(0, 255).to(torch.uint8).cpu().numpy()  # [H,W,C]
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=texts, compress_level=4)
-    return buffer.getvalue()
+    picture.save(path, format="PNG", pnginfo=texts, compress_level=4)

@@ -1,4 +1,4 @@
-"""Workflow files: the API format (`prompt`) and the interface format, told apart and brought to the API format."""
+"""Workflow files: API format (`prompt`) and interface format, told apart and brought to API format."""
 from __future__ import annotations
 
 import copy
@@ -24,8 +24,8 @@ def read(path: str | Path) -> dict[str, Any]:
     if isinstance(document, dict) and isinstance(document.get("prompt"), dict):
         document = document["prompt"]
     if not is_prompt(document) and not is_interface(document):
-        raise ValueError(f"{path} is no ComfyUI workflow: neither 'nodes' and 'links' (interface format) nor nodes "
-                         "with a 'class_type' (API format) were found.")
+        raise ValueError(f"{path} is no ComfyUI workflow: it has neither 'nodes' and 'links' (interface "
+                         "format) nor nodes with a 'class_type' (API format).")
     return document
 
 
@@ -41,7 +41,7 @@ def is_interface(document: Any) -> bool:
 
 
 def to_prompt(document: Mapping[str, Any], info: Mapping[str, Any]) -> Prompt:
-    """Any workflow -> a fresh API format prompt. `info`: `/object_info`, which names the widgets of each node."""
+    """Any workflow -> a fresh API format prompt. `info`: `/object_info`, which names each node's widgets."""
     if is_interface(document):
         return convert(document, info)
     return {str(node_id): copy.deepcopy(node) for node_id, node in document.items()}
@@ -59,7 +59,7 @@ def is_link(value: Any) -> bool:
 
 
 def set_value(prompt: Prompt, target: str, text: str, info: Mapping[str, Any]) -> None:
-    """Sets `NODE.INPUT` from the command line, where NODE is an id, a title or a class name that only one node has.
+    """Sets `NODE.INPUT` as the command line does; NODE is an id, or a title or class name only one node has.
 
     The text is read as JSON where that works, except for text inputs, which take it as it is.
     """

@@ -5,5 +5,5 @@ from .masks import mask_from_pose, split_mask
 from .paste import paste_person
 from .person import CropBox, CropSettings, Person, PersonCrop
 
-__all__ = ["CropBox", "CropSettings", "Person", "PersonCrop", "crop_person", "disjoint_groups", "mask_from_pose",
-           "paste_person", "person_box", "processing_order", "split_mask", "tight_box"]
+__all__ = ["CropBox", "CropSettings", "Person", "PersonCrop", "crop_person", "disjoint_groups",
+           "mask_from_pose", "paste_person", "person_box", "processing_order", "split_mask", "tight_box"]

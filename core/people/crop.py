@@ -13,20 +13,21 @@ from .person import CropBox, CropSettings, Person, PersonCrop
 def crop_person(image: Tensor, person: Person, box: CropBox, settings: CropSettings) -> PersonCrop:
     """`image`: [3,H,W] 0..1. What lies outside the picture is black and not the person.
 
-    As published, the picture counts in 8-bit steps, and a box smaller than the crop on both sides is enlarged by
-    repeating pixels instead of interpolating. Raises ValueError when mask and picture differ in size.
+    As published, the picture counts in 8-bit steps, and a box smaller than the crop on both sides is enlarged
+    by repeating pixels instead of interpolating. Raises ValueError when mask and picture differ in size.
     """
     if person.mask.shape != image.shape[1:]:
         raise ValueError(f"The person's mask is {_size(person.mask)} but the picture {_size(image)}; "
                          f"resize one of them.")
     size = settings.height, settings.width
-    segmentation = resize_nearest(_cut(person.mask[None], box), *size)                    # [1,h,w]
-    return PersonCrop(box, _crop_image(image, box, *size), _hole(segmentation, box, image, settings), segmentation,
-                      _crop_keypoints(person.keypoints, box))
+    pixels = _crop_image(image, box, *size)                                                # [3,h,w]
+    segmentation = resize_nearest(_cut(person.mask[None].float(), box), *size)             # [1,h,w]
+    hole = _hole(segmentation, box, image, settings)
+    return PersonCrop(box, pixels, hole, segmentation, _crop_keypoints(person.keypoints, box))
 
 
 def _crop_image(image: Tensor, box: CropBox, height: int, width: int) -> Tensor:
-    pixels = _cut((image.float() * 255).round(), box)
+    pixels = (_cut(image, box).float() * 255).round()
     # Published quirk: of a box that leaves the picture, only the part inside counts here.
     inside = box.clipped(*image.shape[1:])
     if inside.height < height and inside.width < width:
@@ -47,20 +48,32 @@ def _hole(segmentation: Tensor, box: CropBox, image: Tensor, settings: CropSetti
     """The person, dilated, but not into the part of the crop that lies outside the picture."""
     height, width = segmentation.shape[1:]
     hole = dilate(segmentation, int(math.sqrt(height * width) * settings.dilation))
-    inside = box.clipped(*image.shape[1:])
-    top, bottom = ((pad * height) // box.height for pad in (inside.y0 - box.y0, box.y1 - inside.y1))
-    left, right = ((pad * width) // box.width for pad in (inside.x0 - box.x0, box.x1 - inside.x1))
-    known = torch.zeros_like(hole)
-    known[:, top:height - bottom, left:width - right] = True
-    return hole & known
+    rows = _inner_range(box.y0, box.y1, image.shape[1], height)
+    columns = _inner_range(box.x0, box.x1, image.shape[2], width)
+    out = torch.zeros_like(hole)
+    out[:, rows, columns] = hole[:, rows, columns]
+    return out
+
+
+def _inner_range(start: int, end: int, limit: int, size: int) -> slice:
+    """Of `size` crop pixels along one axis of a box, those not in the part before 0 or after `limit`."""
+    before, after = max(0, -start), max(0, end - limit)
+    return slice(before * size // (end - start), max(0, size - after * size // (end - start)))
 
 
 def dilate(mask: Tensor, radius: int) -> Tensor:
-    """[C,H,W] bool grown by a disc: every offset with dx^2 + dy^2 <= radius^2."""
-    offsets = torch.arange(-radius, radius + 1, device=mask.device)
-    disc = (offsets[:, None] ** 2 + offsets ** 2 <= radius ** 2).float()
-    hits = F.conv2d(mask[:, None].float(), disc[None, None], padding=radius)               # [C,1,H,W]
-    return hits[:, 0] > 0.5
+    """[1,H,W] 0 or 1, grown by a disc: every offset with dx^2 + dy^2 <= radius^2."""
+    return (distance_to(mask > 0) < radius + 1e-3).to(mask)
+
+
+def distance_to(mask: Tensor) -> Tensor:
+    """[1,H,W] bool -> pixels to the nearest set one, exact; infinite when none is set."""
+    import cv2
+
+    if not mask.any():
+        return torch.full(mask.shape, torch.inf, device=mask.device)
+    distance = cv2.distanceTransform((~mask[0]).byte().cpu().numpy(), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return torch.from_numpy(distance)[None].to(mask.device)
 
 
 def _crop_keypoints(keypoints: Tensor, box: CropBox) -> Tensor:

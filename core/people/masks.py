@@ -5,11 +5,14 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..pose import Pose
+from .person import CropBox
 from .silhouette import Silhouette
 
+_FINE = 512                    # cells per side of the grid an outline is computed on
 _COARSE = 256                  # cells on the longer side of the grid on which bodies compete for pixels
 _FAR = 0.5                     # metres from every body at which a blob is somebody else
 _CRUMB = 0.02                  # share of the mask below which such a blob is no person of its own
@@ -20,60 +23,84 @@ def mask_from_pose(pose: Pose, height: int, width: int) -> Tensor:
 
     Empty when the pose has no bone to measure. Long hair, skirts and bags are not foreseen.
     """
-    return _distance(pose, height, width, height, width) < 0
+    body = Silhouette(pose.scaled(width, height))
+    window = _window(body, height, width)
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    rows, columns = (min(side, _FINE) for side in (window.height, window.width))
+    if rows and columns:
+        distance = _distance(body, window, rows, columns)
+        distance = F.interpolate(distance[None, None], (window.height, window.width), mode="bilinear")[0, 0]
+        mask[window.y0:window.y1, window.x0:window.x1] = distance < 0
+    return mask
 
 
 def split_mask(mask: Tensor, poses: Sequence[Pose]) -> list[Tensor]:
     """Divides the mask of everybody, [H,W] bool, among the poses: one [H,W] bool per pose, in their order.
 
-    A connected blob goes whole to the only body that reaches into it; where several do, each pixel goes to the nearest
-    body, measured in metres of that body. Blobs far from everybody come after the poses, one mask each; their
-    crumbs share a last one. The masks are disjoint and their union is `mask`.
+    A connected blob goes whole to the only body that reaches into it; where several do, each pixel goes to
+    the nearest body, measured in metres of that body. Blobs far from everybody come after the poses, one mask
+    each; their crumbs share a last one. The masks are disjoint and their union is `mask`.
     """
+    mask = mask.cpu()
+    pixels = mask.flatten().nonzero()[:, 0]                                        # [N]
+    blobs, areas = _blobs(mask, pixels)                                            # [N], [blobs]
+    distances, cells = _distances(mask, pixels, poses)                             # [P,cells], [N]
+    # All pixels of one blob in one cell share their fate: [M] groups instead of N pixels.
+    groups, group_of = torch.unique(blobs * distances.shape[1] + cells, return_inverse=True)
+    blobs, cells = groups // distances.shape[1], groups % distances.shape[1]
+    distances = distances[:, cells]                                                # [P,M]
+    claims = _claims(_reach(distances, blobs, len(areas)))                         # [P,blobs]
+    rivals = distances.masked_fill(~claims[:, blobs], torch.inf)
+    nobody = torch.full((1, len(groups)), torch.finfo(torch.float32).max)
+    owners = torch.cat([rivals, nobody]).argmin(0)                                 # [M], P = nobody
+    strays = len(poses) + _strays(areas, ~claims.any(0))                           # [blobs]
+    owners = torch.where(owners == len(poses), strays[blobs], owners)
+    labels = torch.full(mask.shape, -1, dtype=torch.int16)
+    labels.view(-1)[pixels] = owners.to(torch.int16)[group_of]
+    count = max(len(poses), int(owners.max()) + 1) if len(owners) else len(poses)
+    return [labels == i for i in range(count)]
+
+
+def _window(body: Silhouette, height: int, width: int) -> CropBox:
+    """The part of the picture a body can cover."""
+    if body.box is None:
+        return CropBox(0, 0, 0, 0)
+    x0, y0, x1, y1 = body.box
+    return CropBox(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)).clipped(height, width)
+
+
+def _distance(body: Silhouette, window: CropBox, rows: int, columns: int) -> Tensor:
+    """[rows,columns] metres to a body, at the middle of the cells of a grid over `window`."""
+    y = window.y0 + (torch.arange(rows) + 0.5) * (window.height / rows)
+    x = window.x0 + (torch.arange(columns) + 0.5) * (window.width / columns)
+    return body.distance(y, x)
+
+
+def _distances(mask: Tensor, pixels: Tensor, poses: Sequence[Pose]) -> tuple[Tensor, Tensor]:
+    """Metres to every body on a coarse grid over the picture [P,cells], and the cell of each pixel [N]."""
     height, width = mask.shape
     scale = min(1.0, _COARSE / max(height, width))
-    grid = math.ceil(height * scale), math.ceil(width * scale)
-    distances = [_distance(pose, height, width, *grid) for pose in poses]
-    blobs, areas = _blobs(mask)
-    reach = torch.stack([_reach(_spread(d, height, width), blobs, len(areas)) for d in distances]) \
-        if distances else torch.empty(0, len(areas))                                       # [P,blobs]
-    claims = _claims(reach)
-    owner = torch.full((height, width), -1, dtype=torch.int16)
-    best = torch.full((height, width), torch.inf)
-    for i, distance in enumerate(distances):
-        distance = torch.where(claims[i][blobs], _spread(distance, height, width), torch.inf)
-        owner[distance < best] = i
-        best = torch.minimum(best, distance)
-    split = [mask & (owner == i) for i in range(len(poses))]
-    return split + _strays(blobs, areas, ~claims.any(0))
+    rows, columns = math.ceil(height * scale), math.ceil(width * scale)
+    bodies = [Silhouette(pose.scaled(width, height)) for pose in poses]
+    picture = CropBox(0, 0, width, height)
+    distances = [_distance(body, picture, rows, columns).flatten() for body in bodies]
+    cells = pixels // width * rows // height * columns + pixels % width * columns // width
+    return torch.stack(distances) if distances else torch.empty(0, rows * columns), cells
 
 
-def _distance(pose: Pose, height: int, width: int, rows: int, columns: int) -> Tensor:
-    """[rows,columns] metres to the body of `pose` on a height x width picture, at the middle of each cell."""
-    y = (torch.arange(rows) + 0.5) * (height / rows)
-    x = (torch.arange(columns) + 0.5) * (width / columns)
-    return Silhouette(pose.scaled(width, height)).distance(y, x)
-
-
-def _spread(coarse: Tensor, height: int, width: int) -> Tensor:
-    rows = torch.arange(height) * coarse.shape[0] // height
-    columns = torch.arange(width) * coarse.shape[1] // width
-    return coarse[rows[:, None], columns]
-
-
-def _blobs(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Connected components: [H,W] long, 0 = not in the mask; and their areas, that of 0 included."""
+def _blobs(mask: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Connected components: that of each pixel [N], and their areas."""
     import cv2
 
-    count, labels = cv2.connectedComponents(mask.byte().cpu().numpy(), connectivity=8)
-    blobs = torch.from_numpy(labels).long()
-    return blobs, torch.bincount(blobs.flatten(), minlength=count)
+    _, labels = cv2.connectedComponents(mask.byte().numpy(), connectivity=8)
+    blobs = torch.from_numpy(labels).flatten()[pixels].long() - 1
+    return blobs, torch.bincount(blobs)
 
 
-def _reach(distance: Tensor, blobs: Tensor, count: int) -> Tensor:
-    """[count]: how near each blob comes to a body."""
-    nearest = torch.full((count,), torch.inf)
-    return nearest.scatter_reduce(0, blobs.flatten(), distance.flatten(), "amin")
+def _reach(distances: Tensor, blobs: Tensor, count: int) -> Tensor:
+    """[P,count]: how near each blob comes to each body."""
+    nearest = torch.full((len(distances), count), torch.inf)
+    return nearest.scatter_reduce(1, blobs.expand_as(distances), distances, "amin")
 
 
 def _claims(reach: Tensor) -> Tensor:
@@ -85,9 +112,7 @@ def _claims(reach: Tensor) -> Tensor:
     return claims
 
 
-def _strays(blobs: Tensor, areas: Tensor, unclaimed: Tensor) -> list[Tensor]:
-    unclaimed = unclaimed.clone()
-    unclaimed[0] = False
-    crumb = unclaimed & (areas < _CRUMB * areas[1:].sum())
-    strays = [blobs == i for i in (unclaimed & ~crumb).nonzero().flatten().tolist()]
-    return [*strays, crumb[blobs]] if crumb.any() else strays
+def _strays(areas: Tensor, stray: Tensor) -> Tensor:
+    """[blobs]: numbers the strays; all crumbs get the last number."""
+    large = stray & (areas >= _CRUMB * areas.sum())
+    return torch.where(large, large.cumsum(0) - 1, large.sum())

@@ -10,8 +10,8 @@ from torch import Tensor
 class Person:
     """One person in one picture.
 
-    `mask`: [H,W] bool, the undilated segmentation. `keypoints`: [17,3] COCO, x and y in pixels of the picture and
-    visibility 0 or 1.
+    `mask`: [H,W] bool, the undilated segmentation. `keypoints`: [17,3] COCO, x and y in pixels of the picture
+    and visibility 0 or 1.
     """
 
     mask: Tensor
@@ -48,10 +48,10 @@ class CropBox:
 class CropSettings:
     """How a person is cut out; the defaults are TriA-GAN's (FB_triagan).
 
-    `height`, `width`: size of the crop handed to the network. `background`: least share of a box that is not the
-    person. `margin`: growth of the tight box, as a share of the root of its area. `minimum_area`: smaller boxes
-    (pixels, after growth) are dropped. `dilation`: radius of the hole around the person, as a share of the root of the
-    crop's area.
+    `height`, `width`: size of the crop handed to the network. `background`: least share of a box that is not
+    the person. `margin`: growth of the tight box, as a share of the root of its area. `minimum_area`: smaller
+    boxes (pixels, after growth) are dropped. `dilation`: width of the rim that the hole adds to a person, as
+    a share of the root of the crop's area.
     """
 
     height: int = 288
@@ -66,8 +66,9 @@ class CropSettings:
 class PersonCrop:
     """A person at network size.
 
-    `image`: [3,h,w] 0..1 in steps of 1/255. `mask`: [1,h,w] bool, the hole to paint (dilated). `segmentation`:
-    [1,h,w] bool, the person. `keypoints`: [17,3] x and y as a share of the box, visibility 0 outside 0..1.
+    `image`: [3,h,w] 0..1 in steps of 1/255. `mask`: [1,h,w] 0 or 1 = the hole to paint (dilated).
+    `segmentation`: [1,h,w] 0 or 1 = the person. `keypoints`: [17,3] x and y as a share of the box, visibility
+    0 for joints outside it.
     """
 
     box: CropBox

@@ -21,12 +21,12 @@ FAR = 1e9
 class Fragments:
     """M hits of rays with primitives, ordered by figure, slot and pixel.
 
-    `slot`: index into the N*P slots. `pixel`: flat index into [pictures, height, width].
+    `row`: row of the ray table. `pixel`: flat index into [pictures, height, width].
     """
 
     depth: Tensor       # [M]
     pixel: Tensor       # [M] int64
-    slot: Tensor        # [M] int64
+    row: Tensor         # [M] int64
     inner: Tensor       # [M] bool, the inside of a hollow garment
     x: Tensor           # [M] pixel column
     y: Tensor           # [M] pixel row
@@ -41,7 +41,9 @@ class RayTable:
     """
 
     slot: Tensor            # [K] int64, index into N*P
+    figure: Tensor          # [K] int64
     picture: Tensor         # [K] int64
+    axes: Tensor            # [9,K] float32 view -> local, row by row
     box: Tensor             # [4,K] int64: left, top, right, bottom
     forms: Tensor           # [18,K] float32
     discriminants: Tensor   # [18,K] float32
@@ -101,7 +103,6 @@ def build_table(primitives: Primitives, camera: Camera, picture: Tensor, height:
     corner = rows(box)
     axes64, start64 = rows(axes).double(), rows(start).double()              # [9,K], [3,K]
     focal = camera.focal.double()[figure]
-    right, down = (1 / focal), (1 / focal)
     x0 = (corner[0] + .5 - camera.centre.double()[figure, 0]) / focal
     y0 = (corner[1] + .5 - camera.centre.double()[figure, 1]) / focal
     origin, direction = [], []
@@ -109,7 +110,7 @@ def build_table(primitives: Primitives, camera: Camera, picture: Tensor, height:
         ax, ay, az = axes64[3 * k], axes64[3 * k + 1], axes64[3 * k + 2]
         zero = torch.zeros_like(ax)
         offset = -(ax * start64[0] + ay * start64[1] + az * start64[2])
-        moving = [ax * x0 + ay * y0, ax * right, ay * down]
+        moving = [ax * x0 + ay * y0, ax / focal, ay / focal]
         if camera.orthographic:
             origin.append([offset + moving[0], moving[1], moving[2]])
             direction.append([az, zero, zero])
@@ -119,7 +120,7 @@ def build_table(primitives: Primitives, camera: Camera, picture: Tensor, height:
     shape = _shape(primitives, rows)
     forms = torch.stack([part for form in origin + direction for part in form])
     polynomials = _discriminants(origin, direction, shape, camera.orthographic)
-    return RayTable(slot, picture[figure], corner, forms.float(), polynomials.float(), shape.float(),
+    return RayTable(slot, figure, picture[figure], rows(axes).contiguous(), corner.contiguous(), forms.float(), polynomials.float(), shape.float(),
                     rows(primitives.clip).contiguous())
 
 
@@ -220,7 +221,7 @@ def cast_rays(table: RayTable, height: int, width: int) -> Fragments:
     yt, ok = kept(t)
     inner = (cone > 0) & hollow & (depth >= FAR) & (yt > low) & (yt < high) & ok & (t > 0)
     depth = torch.where(inner, t, depth)
-    hit = (depth < FAR).nonzero()[:, 0]
+    hit = ((depth < FAR) & (depth > 0)).nonzero()[:, 0]
     row, x, y = (q.index_select(0, hit) for q in (row, x, y))
     x, y = x.long() + table.box[0].index_select(0, row), y.long() + table.box[1].index_select(0, row)
     pixel = (table.picture.index_select(0, row) * height + y) * width + x

@@ -33,7 +33,7 @@ class Draws:
     """
 
     def __init__(self, ids: Tensor, seed: int, purpose: str) -> None:
-        stream = torch.tensor(seed * 7919 + name_code(purpose), device=ids.device)
+        stream = torch.tensor((seed * 7919 + name_code(purpose)) & _MASK, device=ids.device)
         self.base = hash32(ids.long() * 0x9E3779B1 + hash32(stream))  # [N]
         self.device = ids.device
 

@@ -1,13 +1,14 @@
 """`python run.py train SYSTEM --data DIR... --out DIR (--budget 30m | --steps N)`.
 
-A system can be trained when its folder has a `train.py` with `build(args, pool) -> Task`; an `add_arguments(parser)`
-there adds the system's own options.
+A system can be trained when its folder has a `train.py` with `build(args, pool) -> Task`; an
+`add_arguments(parser)` there adds the system's own options.
 """
 from __future__ import annotations
 
 import argparse
 import importlib
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -40,20 +41,21 @@ class SystemParser(argparse.ArgumentParser):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    chosen = parser.add_subparsers(dest="system", required=True, metavar="SYSTEM", parser_class=SystemParser)
+    chosen = parser.add_subparsers(dest="system", required=True, metavar="SYSTEM",
+                                   parser_class=SystemParser)
     for name in systems():
         chosen.add_parser(name)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="pool folders, see `run.py people`")
+    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="pools made by `run.py people`")
     add("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    add("--budget", type=_argument(parse_budget), dest="seconds", metavar="TIME", help="90s, 30m or 1h30m")
+    add("--budget", type=_argument(parse_budget), dest="seconds", metavar="TIME", help="90s, 30m, 1h30m")
     add("--steps", type=int, metavar="N", help="instead of --budget")
     add("--batch", type=int, default=32, metavar="N", help="pictures per step, over all processes (32)")
     add("--size", type=_argument(parse_size), metavar="HxW", help="resize pictures; default: as stored")
-    add("--bf16", action=argparse.BooleanOptionalAction, default=False, help="bfloat16 where the system allows it")
+    add("--bf16", action=argparse.BooleanOptionalAction, default=False, help="compute in bfloat16")
     add("--resume", action="store_true", help="continue the run in --out if there is one")
     add("--seed", type=int, default=0, metavar="N")
     add("--threads", type=int, metavar="N", help="CPU threads")
@@ -74,12 +76,13 @@ def main(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
-        options = Options(out=args.out, batch=args.batch, steps=args.steps, seconds=args.seconds, seed=args.seed,
-                          size=args.size, bf16=args.bf16, resume=args.resume, ema_images=args.ema_images)
+        options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)
+                             if hasattr(args, field.name)})
         pool = Pool(*args.data)
         torch.manual_seed(args.seed)                      # initial weights
         task = args.build(args, pool)
-        weights = train(task, pool, options, Runtime(local_device(args.device), progress_class=TerminalProgress))
+        runtime = Runtime(local_device(args.device), progress_class=TerminalProgress)
+        weights = train(task, pool, options, runtime)
     except (ValueError, FileNotFoundError, FloatingPointError) as error:
         print(error, file=sys.stderr)
         return 1

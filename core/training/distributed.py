@@ -1,7 +1,8 @@
 """Data parallel training with torchrun: every process draws its share of the batch, gradients are averaged.
 
-Averaging is explicit, one flat all-reduce per optimiser step, instead of DistributedDataParallel: an adversarial
-task may then call its networks in any order, and a step on n processes equals a step with n times the batch.
+Averaging is explicit, one flat all-reduce per optimiser step, instead of DistributedDataParallel: an
+adversarial task may then call its networks in any order, and a step on n processes equals a step with n times
+the batch.
 """
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Group:
             return
         flat = torch.cat([t.detach().reshape(-1).float() for t in tensors])
         dist.all_reduce(flat)
-        for tensor, mean in zip(tensors, (flat / self.world).split([t.numel() for t in tensors]), strict=True):
+        means = (flat / self.world).split([t.numel() for t in tensors])
+        for tensor, mean in zip(tensors, means, strict=True):
             tensor.detach().copy_(mean.view_as(tensor))
 
     def copy_from_main(self, modules: Iterable[nn.Module]) -> None:
@@ -47,13 +49,15 @@ class Group:
         """The first process's `progress`, and whether anybody wants to stop: clocks and signals differ."""
         if self.world == 1:
             return progress, stop
-        votes = torch.tensor([progress if self.is_main else 0.0, float(stop)], device=device, dtype=torch.float64)
+        clock = progress if self.is_main else 0.0
+        votes = torch.tensor([clock, float(stop)], device=device, dtype=torch.float64)
         dist.all_reduce(votes)
         return float(votes[0]), bool(votes[1] > 0)
 
 
 def local_device(wanted: str | None) -> str | None:
-    """`wanted`, or this process's own GPU when torchrun started one process per GPU, or None for the default."""
+    """`wanted`, or this process's own GPU when torchrun started one process per GPU, or None for the
+    default."""
     local = os.environ.get("LOCAL_RANK")
     return f"cuda:{local}" if wanted is None and local is not None and torch.cuda.is_available() else wanted
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Ema:
     """Exponential moving averages of some modules; what is sampled from, evaluated and exported.
 
-    The half-life grows with the run up to `half_life` images: min(half_life, 5 % of the images seen), so that the
-    first, bad weights are soon forgotten (Karras et al. 2020, ADA, and TriA-GAN alike).
+    The half-life grows with the run: min(`half_life`, 5 % of the images seen), so that the first, bad weights
+    are soon forgotten (as in StyleGAN2-ADA, Karras et al. 2020, and TriA-GAN).
     """
 
     def __init__(self, modules: Mapping[str, nn.Module], half_life: float) -> None:
@@ -22,7 +22,8 @@ class Ema:
 
     @torch.no_grad()
     def update(self, modules: Mapping[str, nn.Module], images: int, batch: int) -> None:
-        """After a step of `batch` images, `images` seen in all. Running statistics are averaged like weights."""
+        """After a step of `batch` images, `images` seen in all. Running statistics are averaged as weights
+        are."""
         decay = 0.5 ** (batch / min(self.half_life, 0.05 * images))
         for name, average in self.averaged.items():
             now = modules[name].state_dict()

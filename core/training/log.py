@@ -8,7 +8,8 @@ from ..files import atomic_write
 
 
 class Log:
-    """Appends to `path`. Lines beyond `step`, written after the checkpoint a resumed run starts from, are dropped."""
+    """Appends to `path`. Lines beyond `step`, newer than the checkpoint a resumed run starts from, are
+    dropped."""
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path

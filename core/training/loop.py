@@ -4,8 +4,8 @@
     python run.py train detect --data pools/people --out runs/detect --budget 35m --bf16 --resume
     torchrun --nproc-per-node 2 run.py train detect --data pools/people --out runs/detect --steps 20000
 
-The folder of a run holds `state.pt` (to continue), `log.jsonl`, `loss.png`, `samples/`, and the averaged weights
-`NAME.safetensors` with their card `NAME.json`, all renewed every two minutes.
+The folder of a run holds `state.pt` (to continue), `log.jsonl`, `loss.png`, `samples/`, and the averaged
+weights `NAME.safetensors` with their card `NAME.json`, all renewed every two minutes.
 """
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ SHEET_PICTURES = 12
 def train(task: Task, pool: Pool, options: Options, runtime: Runtime) -> Path:
     """Trains until the budget is spent or somebody stops it; returns the file with the averaged weights.
 
-    Ctrl-C, SIGTERM and an interrupt by the runtime end the run after the step at hand, everything saved. Raises
-    ValueError for options that do not fit, FloatingPointError when the training has come apart.
+    Ctrl-C, SIGTERM and an interrupt by the runtime end the run after the step at hand, everything saved.
+    Raises ValueError for options that do not fit, FloatingPointError when the training has come apart.
     """
     device = runtime.device
     cuda = [device] if device.type == "cuda" else []
@@ -134,12 +134,14 @@ class Run:
         position, options, group = self.position, self.options, self.group
         torch.manual_seed(seed_for(options.seed, position.step, group.rank, 1))    # noise inside the networks
         context = StepContext(
-            step=position.step, images=position.images, progress=progress, device=self.device, bf16=options.bf16,
-            generator=generator_for(options.seed, position.step, group.rank), group=group, guard=self.guard)
+            step=position.step, images=position.images, progress=progress, device=self.device,
+            generator=generator_for(options.seed, position.step, group.rank), bf16=options.bf16,
+            group=group, guard=self.guard)
         share = options.batch // group.world
         indices = self.sampler.indices(position.images + group.rank * share, share)
         losses = self.task.step(to_batch(self.pool.take(indices), self.device, options.size), context)
-        group.average([b for module in self.task.modules.values() for b in module.buffers() if b.is_floating_point()])
+        buffers = [b for module in self.task.modules.values() for b in module.buffers()]
+        group.average([b for b in buffers if b.is_floating_point()])
         position.step, position.images = position.step + 1, position.images + options.batch
         self.ema.update(self.task.modules, position.images, options.batch)
         if not self.guard.failed:
@@ -168,7 +170,8 @@ class Run:
             return
         position = self.position
         means = {name: float(total) / self.counted for name, total in self.sums.items()}
-        self.log.write({"step": position.step, "images": position.images, "seconds": round(position.seconds, 1),
+        self.log.write({"step": position.step, "images": position.images,
+                        "seconds": round(position.seconds, 1),
                         **{name: round(value, 6) for name, value in means.items()}})
         rate = position.images / max(position.seconds, 1e-9)
         self.bar.label = f"{self.task.name} {next(iter(means.values())):.4f} {rate:.0f}/s"
@@ -214,5 +217,6 @@ class Run:
 
     def _broken(self, error: Exception) -> str:
         state = self.options.out / "state.pt"
-        kept = f"the last good state is in {state}, resume from it" if state.exists() else "nothing was saved yet"
-        return f"{error} {self.task.name} stopped at step {self.position.step}; {kept} with a lower learning rate."
+        kept = f"The last good state is in {state}." if state.exists() else "Nothing had been saved yet."
+        return (f"{error} {self.task.name} stopped at step {self.position.step}; lower the learning rate. "
+                f"{kept}")

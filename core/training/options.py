@@ -10,11 +10,11 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Options:
-    """`out`: the run's folder. `batch`: pictures per step over all processes. One of `steps` and `seconds` is the
-    budget; with `seconds` the learning rate follows the clock, so only a run in steps can be repeated exactly.
+    """`out`: the run's folder. `batch`: pictures per step over all processes. One of `steps` and `seconds` is
+    the budget; with `seconds` the learning rate follows the clock, so only a run in steps repeats exactly.
 
-    `size`: height and width the pictures are resized to, None = as stored. `ema_images`: half-life of the averaged
-    weights, None = 312.5 batches. `held_out`: pictures at the end of the pool that are never trained on.
+    `size`: height and width the pictures are resized to, None = as stored. `ema_images`: half-life of the
+    averaged weights, None = 312.5 batches. `held_out`: pictures at the end of the pool, never trained on.
     """
 
     out: Path

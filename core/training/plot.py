@@ -14,7 +14,7 @@ RAW, SMOOTH, TEXT, GRID = (190, 205, 225), (30, 90, 170), (60, 60, 60), (228, 22
 
 
 def save_plot(path: Path, lines: Sequence[dict[str, float]]) -> None:
-    """One panel per loss in the log: raw in pale, smoothed in blue, with its own scale (1st..99th percentile);
+    """One panel per loss in the log: raw in pale, smoothed in blue, on its own scale (1st..99th percentile),
     logarithmic where a positive loss falls to less than a tenth."""
     from PIL import Image, ImageDraw
 
@@ -49,7 +49,7 @@ def _panel(draw, left: int, top: int, name: str, points: np.ndarray) -> None:
     for values, colour in ((points[:, 1], RAW), (smooth(points[:, 1]), SMOOTH)):
         x = x0 + points[:, 0] / last * (x1 - x0)
         y = y1 - (scale(values.clip(low, high)) - bottom) / (top_value - bottom) * (y1 - y0)
-        draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=colour, width=1 if colour == RAW else 2)
+        draw.line(np.stack([x, y], 1).ravel().tolist(), fill=colour, width=1 if colour == RAW else 2)
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ LABEL_MAPS = ("regions", "people", "people_regions")
 
 
 class Pool:
-    """Shards `*.safetensors` of one or several folders as one sequence of samples; nothing is read until asked for.
+    """Shards `*.safetensors` of some folders as one sequence of samples; nothing is read until asked for.
 
     Fields, by name: image uint8 [n,3,H,W], label maps regions, people, people_regions uint8 [n,H,W],
     keypoints float32 [n,P,18,2] in pixels, visibility uint8 [n,P,18], identity float16 [n,D].
@@ -28,7 +28,7 @@ class Pool:
         for folder in self.folders:
             paths = sorted(folder.glob("*.safetensors"))
             if not paths:
-                raise FileNotFoundError(f"No pool shards (*.safetensors) in {folder}; make some with `run.py people`.")
+                raise FileNotFoundError(f"No *.safetensors shards in {folder}; make some: run.py people.")
             self.shards += [self._open(path) for path in paths]
         self.ends = torch.tensor([len(shard["image"]) for shard in self.shards]).cumsum(0)
 
@@ -39,10 +39,10 @@ class Pool:
             with safe_open(path, framework="pt") as file:
                 shard = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise ValueError(f"{path} is not a whole pool shard ({error}); delete it and make it again.") from error
+            raise ValueError(f"{path} is no whole shard ({error}); delete it and make it again.") from error
         first = self.shards[0] if self.shards else shard
         if {k: v.shape[1:] for k, v in shard.items()} != {k: v.shape[1:] for k, v in first.items()}:
-            raise ValueError(f"{path} holds other fields or sizes than the shards before it; train on one kind.")
+            raise ValueError(f"{path} holds other fields or sizes than the shards before it.")
         return shard
 
     def __len__(self) -> int:
@@ -71,7 +71,8 @@ class Pool:
         return out
 
 
-def to_batch(samples: dict[str, Tensor], device: torch.device, size: tuple[int, int] | None) -> dict[str, Tensor]:
+def to_batch(samples: dict[str, Tensor], device: torch.device,
+             size: tuple[int, int] | None = None) -> dict[str, Tensor]:
     """Stored samples -> what a task sees: on the device, pictures float 0..1, at `size` (height, width)."""
     batch = {name: tensor.to(device, non_blocking=True) for name, tensor in samples.items()}
     batch["image"] = batch["image"].float() / 255
@@ -85,7 +86,8 @@ def to_batch(samples: dict[str, Tensor], device: torch.device, size: tuple[int, 
         if name in batch:
             batch[name] = F.interpolate(batch[name][:, None], size, mode="nearest-exact")[:, 0]
     if "keypoints" in batch:
-        batch["keypoints"] = batch["keypoints"] * batch["keypoints"].new_tensor([size[1] / old[1], size[0] / old[0]])
+        factor = batch["keypoints"].new_tensor([size[1] / old[1], size[0] / old[0]])
+        batch["keypoints"] = batch["keypoints"] * factor
     return batch
 
 

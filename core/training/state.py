@@ -55,8 +55,8 @@ def load_state(path: Path, task: Task, ema: Ema, device: torch.device) -> Positi
         for name, state in content["ema"].items():
             ema.averaged[name].load_state_dict(state)
     except (KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{path} does not fit the networks of this run: {error}. Repeat the options the run was "
-                         "started with, or choose another --out.") from error
+        raise ValueError(f"{path} does not fit the networks of this run: {error}. Repeat the options the run "
+                         "was started with, or choose another --out.") from error
     return Position(**content["position"])
 
 
@@ -64,9 +64,9 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
     """A float16 safetensors file; whole numbers keep their type."""
     from safetensors.torch import save_file
 
-    half = {name: (t.half() if t.is_floating_point() else t).cpu().contiguous().clone() for name, t in state.items()}
+    half = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
     with atomic_write(path) as temporary:
-        save_file(half, temporary, dict(metadata))
+        save_file({name: t.cpu().contiguous().clone() for name, t in half.items()}, temporary, dict(metadata))
 
 
 def save_card(path: Path, card: Mapping[str, Any]) -> None:

@@ -63,8 +63,8 @@ class Guard:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where the run stands, for one step. `progress`: 0..1 of the budget. `images`: seen before this step, over all
-    processes. `generator`: a CPU generator that depends on seed, step and process only."""
+    """Where the run stands, for one step. `progress`: 0..1 of the budget. `images`: seen before this step,
+    over all processes. `generator`: a CPU generator that depends on seed, step and process only."""
 
     step: int
     images: int
@@ -92,8 +92,8 @@ class StepContext:
                 max_norm: float = float("inf")) -> bool:
         """One optimiser step down `loss`, gradients averaged over the processes and cut to `max_norm`.
 
-        Only the optimiser's own parameters receive gradients, so a generator step leaves the discriminator alone.
-        `lr`: full learning rate, None = the one the optimiser was made with; `decay` is applied to it.
+        Only the optimiser's own parameters receive gradients: a generator step leaves the discriminator
+        alone. `lr`: full learning rate, None = the one the optimiser was made with; `decay` is applied to it.
         False when the gradients were not finite and nothing was changed.
         """
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]

@@ -70,14 +70,14 @@ class NodeOutput:
 class ComfyNode:
     """Base of every node."""
 
-    hidden: HiddenValues | None = None
+    hidden: Any = None  # `HiddenValues` while executing
 
     @classmethod
     def define_schema(cls) -> Schema:
         raise NotImplementedError
 
     @classmethod
-    def execute(cls, **inputs: Any) -> NodeOutput:
+    def execute(cls, *args: Any, **inputs: Any) -> NodeOutput:
         raise NotImplementedError
 
     @classmethod

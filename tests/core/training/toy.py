@@ -14,8 +14,8 @@ if "anyone" not in sys.modules:
     spec = importlib.util.spec_from_file_location("pack_loader", Path(__file__).parents[2] / "conftest.py")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
-from anyone.core.runtime import Runtime  # noqa: E402
-from anyone.core.training import Options, Pool, Task, train  # noqa: E402
+from anyone.core.runtime import Runtime
+from anyone.core.training import Options, Pool, Task, train
 
 
 def write_pool(folder: Path, counts=(24, 16), size=8, people=2) -> Path:

@@ -1,0 +1,162 @@
+"""Pictures -> who is in them, where their joints are, and what they wear."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..checkpoints.system import LoadedNet
+from ..image import image_to_bchw, resize
+from ..pose import Pose, PoseFrame
+from ..runtime import Runtime
+from .decode import People, assign, decode
+from .network import GRID, SIDE, Maps
+
+CLOSER = 1.25                                             # side of the second look, in sizes of the box
+BATCH = 32
+ENOUGH_JOINTS = 3                                         # fewer are no person
+STRIP = 1 << 19                                           # pixels enlarged at a time
+MEMORY = 256 << 20                                        # bytes a batch needs, about
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """Everybody in one picture, the largest first. `masks`: [N,H,W] bool, one per person of `frame`; they do
+    not overlap. `regions`: [H,W] uint8 of the twelve person regions, above 0 exactly where a mask is."""
+
+    frame: PoseFrame
+    masks: Tensor
+    regions: Tensor
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square of the picture the network looks at; may reach outside. `x0`, `y0`, `side` in pixels."""
+
+    x0: int
+    y0: int
+    side: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One person in one square. `keypoints` [18,2] in pixels of the picture, `scores` [18]; `mask` [64,64]
+    and `regions` [12,64,64] are probabilities on the square's grid."""
+
+    square: Square
+    keypoints: Tensor
+    scores: Tensor
+    mask: Tensor
+    regions: Tensor
+
+
+def detect_people(net: LoadedNet, image: Tensor, *, threshold: float = 0.3, max_people: int = 20,
+                  runtime: Runtime) -> list[Detection]:
+    """`image` [B,H,W,C] 0..1, any size -> one `Detection` per picture, on the CPU.
+
+    The whole picture is looked at once; everybody found is then looked at closer, in a square of their own.
+    `threshold`: joints with a lower score are missing. Raises ValueError for a tensor that is no picture.
+    """
+    pictures = image_to_bchw(image)
+    progress = runtime.progress(len(pictures), "Detecting people")
+    found = []
+    with runtime.use(net, MEMORY) as (module, device):
+        for picture in pictures:
+            found.append(_detect(module, device, picture, threshold, max_people, runtime))
+            progress.update()
+    return found
+
+
+def _detect(net: nn.Module, device: torch.device, picture: Tensor, threshold: float, max_people: int,
+            runtime: Runtime) -> Detection:
+    height, width = picture.shape[1:]
+    whole = fitting_square(height, width)
+    people = decode(_look(net, device, picture, [whole]), max_people)
+    squares = [closer_square(whole, people, i) for i in range(len(people.scores))]
+    sightings: list[Sighting] = []
+    for start in range(0, len(squares), BATCH):
+        runtime.check_interrupt()
+        chunk = squares[start:start + BATCH]
+        maps = _look(net, device, picture, chunk)
+        sightings += [_sighting(maps[i:i + 1], square, whole, people, start + i)
+                      for i, square in enumerate(chunk)]
+    kept = [s for s in sightings if int((s.scores >= threshold).sum()) >= ENOUGH_JOINTS]
+    kept.sort(key=lambda s: float(s.mask.sum()) * s.square.side**2, reverse=True)
+    poses = tuple(Pose(s.keypoints, s.scores * (s.scores >= threshold), width, height) for s in kept)
+    masks, regions = paint(kept, height, width, runtime)
+    return Detection(PoseFrame(width, height, poses), masks, regions)
+
+
+def fitting_square(height: int, width: int) -> Square:
+    """The smallest square round the whole picture."""
+    side = max(height, width)
+    return Square((width - side) // 2, (height - side) // 2, side)
+
+
+def closer_square(whole: Square, people: People, person: int) -> Square:
+    """A square round one person found in `whole`: cells and joints, with some air."""
+    y, x = (people.masks[person] > 0.5).nonzero().T
+    places = torch.cat([(torch.stack([x, y], -1) + 0.5) / GRID,
+                        people.keypoints[person][people.scores[person] > 0] / SIDE])      # [K,2] 0..1
+    low, high = (places.amin(0), places.amax(0)) if len(places) else (people.centres[person],) * 2
+    side = max(1, round(float((high - low).max().clamp(min=4 / GRID)) * CLOSER * whole.side))
+    x0, y0 = ((low + high) / 2 * whole.side - side / 2).round().int().tolist()
+    return Square(whole.x0 + x0, whole.y0 + y0, side)
+
+
+def crop_square(picture: Tensor, square: Square) -> Tensor:
+    """[3,H,W] -> [1,3,128,128]: the square, grey beyond the picture."""
+    height, width = picture.shape[1:]
+    x0, x1 = max(0, square.x0), min(width, square.x0 + square.side)
+    y0, y1 = max(0, square.y0), min(height, square.y0 + square.side)
+    inside = picture[None, :, y0:y1, x0:x1]
+    border = (x0 - square.x0, square.x0 + square.side - x1, y0 - square.y0, square.y0 + square.side - y1)
+    return resize(F.pad(inside, border, value=0.5), SIDE, SIDE)
+
+
+def _look(net: nn.Module, device: torch.device, picture: Tensor, squares: Sequence[Square]) -> Maps:
+    return net(torch.cat([crop_square(picture, square) for square in squares]).to(device)).to("cpu")
+
+
+def _sighting(maps: Maps, square: Square, whole: Square, people: People, person: int) -> Sighting:
+    """The one person the square was made for, among everybody known to be near."""
+    corner = torch.tensor([whole.x0 - square.x0, whole.y0 - square.y0], dtype=torch.float32)
+    factor = whole.side / square.side
+    seen = assign(maps, people.centres * factor + corner / square.side, people.sizes * factor)
+    origin = torch.tensor([square.x0, square.y0], dtype=torch.float32)
+    return Sighting(square, seen.keypoints[person] * (square.side / SIDE) + origin, seen.scores[person],
+                    seen.masks[person], maps.regions[0].softmax(0))
+
+
+def paint(sightings: Sequence[Sighting], height: int, width: int, runtime: Runtime) -> tuple[Tensor, Tensor]:
+    """Masks [N,height,width] bool and regions [height,width] uint8; of two people at a pixel the surer
+    wins."""
+    owner = torch.zeros(height, width, dtype=torch.uint8)
+    surest = torch.full((height, width), 0.5)
+    regions = torch.zeros(height, width, dtype=torch.uint8)
+    for number, sighting in enumerate(sightings, 1):
+        square = sighting.square
+        x0, x1 = max(0, square.x0), min(width, square.x0 + square.side)
+        planes = torch.cat([sighting.mask[None], sighting.regions[1:]])                   # [12,64,64]
+        rows = max(1, STRIP // max(1, x1 - x0))
+        for top in range(max(0, square.y0), min(height, square.y0 + square.side), rows):
+            runtime.check_interrupt()
+            bottom = min(height, square.y0 + square.side, top + rows)
+            large = enlarge(planes, square, (top, bottom), (x0, x1))
+            window = slice(top, bottom), slice(x0, x1)
+            wins = large[0] > surest[window]
+            owner[window] = torch.where(wins, number, owner[window])
+            surest[window] = torch.where(wins, large[0], surest[window])
+            regions[window] = torch.where(wins, (large[1:].argmax(0) + 1).byte(), regions[window])
+    return owner == torch.arange(1, len(sightings) + 1)[:, None, None], regions
+
+
+def enlarge(planes: Tensor, square: Square, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """[C,64,64] on a square -> [C,h,w] at some rows and columns of the picture, bilinear."""
+    y = (torch.arange(*rows) + 0.5 - square.y0) / square.side * 2 - 1
+    x = (torch.arange(*columns) + 0.5 - square.x0) / square.side * 2 - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]                     # [1,h,w,2]
+    return F.grid_sample(planes[None], grid, "bilinear", "border", align_corners=False)[0]

@@ -1,0 +1,119 @@
+"""Data sets of people on disk: shards for training, or single pictures with annotation for people to look at."""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..files import atomic_write
+from ..pose.pose import JOINTS
+from ..runtime import Runtime
+from .palette import REGION_NAMES, REGION_PALETTE
+from .render import Rendering, render_people
+
+SHARD = 512
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """What a data set shows; the same settings give the same files. `count` people from id `first_id` on."""
+
+    count: int
+    height: int
+    width: int
+    mode: str = "scene"
+    first_id: int = 0
+    seed: int = 0
+
+    def render(self, first: int, count: int, device: torch.device) -> Rendering:
+        """People `first` .. `first + count` of the data set, on the CPU."""
+        ids = torch.arange(self.first_id + first, self.first_id + first + count, device=device)
+        rendering = render_people(ids, self.height, self.width, seed=self.seed, mode=self.mode)
+        return Rendering(**{name: value.cpu() for name, value in vars(rendering).items()})
+
+    def describe(self) -> dict[str, str]:
+        """For a shard's header; without `count`, so that a data set can grow."""
+        return {name: str(value) for name, value in asdict(self).items() if name != "count"}
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    return (image * 255).round().byte()
+
+
+def write_pool(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
+    """Writes `pool-00000.safetensors` and so on, 512 people each, whole or not at all; finished shards are kept.
+
+    Fields: image uint8 [n,3,H,W]; regions, people, people_regions uint8 [n,H,W]; keypoints float32 [n,3,18,2] in
+    pixels; visibility uint8 [n,3,18]; identity float16 [n,D]. Raises ValueError when the folder holds shards of
+    other settings.
+    """
+    from safetensors.torch import save_file
+
+    progress = runtime.progress(settings.count, folder.name)
+    for number, first in enumerate(range(0, settings.count, SHARD)):
+        count = min(SHARD, settings.count - first)
+        path = folder / f"pool-{number:05}.safetensors"
+        if not _is_finished(path, settings, count):
+            with atomic_write(path) as temporary:
+                save_file(_shard(settings, first, count, runtime), temporary, settings.describe())
+        progress.update(count)
+
+
+def _is_finished(path: Path, settings: PoolSettings, count: int) -> bool:
+    from safetensors import safe_open
+
+    if not path.exists():
+        return False
+    with safe_open(path, framework="pt") as file:
+        if file.metadata() != settings.describe():
+            raise ValueError(f"{path} was made with other settings; choose another --out or delete it.")
+        return file.get_slice("image").get_shape()[0] >= count
+
+
+def _shard(settings: PoolSettings, first: int, count: int, runtime: Runtime) -> dict[str, Tensor]:
+    runtime.check_interrupt()
+    people = settings.render(first, count, runtime.device)
+    return {"image": to_uint8(people.image), "regions": people.regions, "people": people.people,
+            "people_regions": people.people_regions, "keypoints": people.keypoints, "visibility": people.visibility,
+            "identity": people.identity_vector.half()}
+
+
+def write_pictures(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
+    """Writes `person-000000.png`, its label map `.labels.png` (pixel = region class) and `.json` with keypoints."""
+    progress = runtime.progress(settings.count, folder.name)
+    for first in range(0, settings.count, 64):
+        count = min(64, settings.count - first)
+        wanted = [folder / f"person-{settings.first_id + first + k:06}" for k in range(count)]
+        if not all(stem.with_suffix(".json").exists() for stem in wanted):
+            people = settings.render(first, count, runtime.device)
+            for k, stem in enumerate(wanted):
+                _write_picture(stem, people, k, settings)
+        progress.update(count)
+
+
+def _write_picture(stem: Path, people: Rendering, k: int, settings: PoolSettings) -> None:
+    """The annotation comes last: where it is, the picture is whole."""
+    from PIL import Image
+
+    labels = Image.fromarray(people.regions[k].numpy(), "P")
+    labels.putpalette(REGION_PALETTE.flatten().tolist())
+    pictures = {".png": Image.fromarray(to_uint8(people.image[k]).movedim(0, -1).numpy()), ".labels.png": labels}
+    for suffix, picture in pictures.items():
+        with atomic_write(stem.with_name(stem.name + suffix)) as temporary:
+            picture.save(temporary, optimize=True)
+    with atomic_write(stem.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(_annotation(stem.name, people, k, settings), indent=1), encoding="utf-8")
+
+
+def _annotation(name: str, people: Rendering, k: int, settings: PoolSettings) -> dict:
+    persons = []
+    for person in people.present[k].nonzero()[:, 0].tolist():
+        points = people.keypoints[k, person].round(decimals=2).tolist()
+        visibility = people.visibility[k, person].tolist()
+        persons.append([[*point, seen] for point, seen in zip(points, visibility, strict=True)])
+    return {"image": f"{name}.png", "label_map": f"{name}.labels.png", "width": settings.width,
+            "height": settings.height, "regions": list(REGION_NAMES), "keypoint_order": list(JOINTS),
+            "visibility": "2 visible, 1 inside the frame but hidden, 0 outside the frame", "people": persons}

@@ -1,0 +1,183 @@
+"""Downloads from a server of our own: resumed, verified, whole or not there."""
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from anyone.core import net
+from anyone.core.checkpoints import cli
+from anyone.core.checkpoints.catalog import CATALOG, Published, entry
+from anyone.core.runtime import Interrupted, Progress, Runtime
+
+DATA = bytes(range(256)) * 12_000                         # about 3 MiB
+
+
+class Handler(BaseHTTPRequestHandler):
+    """`/file` with ranges, `/plain` without, `/short` stops half way, `/away` leads to another host."""
+
+    def do_GET(self):
+        self.server.seen.append((self.path, self.headers["Range"]))
+        start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        if self.path == "/away":
+            return self.answer(302, b"", Location="http://example.invalid/file")
+        if self.path == "/gone":
+            return self.answer(404, b"")
+        if self.path == "/plain":
+            return self.answer(200, DATA)
+        if start >= len(DATA):
+            return self.answer(416, b"")
+        body = DATA[start:] if self.path == "/file" else DATA[start:len(DATA) // 2]
+        place = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"
+        return self.answer(206, body, len(DATA) - start, **{"Content-Range": place})
+
+    def answer(self, code, body, length=None, **headers):
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.seen, server.url = [], f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def row(url, digest=""):
+    return Published("toy", "Toy", "toy", "inpainter", ("toy.ckpt",), "MIT", "yes", "alive", url=url,
+                     digest=digest or f"sha256:{hashlib.sha256(DATA).hexdigest()}")
+
+
+def files(tmp_path):
+    return sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("digest", ["", f"md5:{hashlib.md5(DATA).hexdigest()}"], ids=["sha256", "md5"])
+def test_fetch_once(tmp_path, server, digest):
+    runtime = Runtime(root=tmp_path)
+    path = cli.fetch(row(server.url + "/file", digest), runtime)
+    assert path == tmp_path / "models" / "anyone" / "toy.ckpt" and path.read_bytes() == DATA
+    assert cli.fetch(row(server.url + "/file", digest), runtime) == path
+    assert server.seen == [("/file", "bytes=0-")] and files(tmp_path) == ["toy.ckpt"]
+
+
+def test_fetch_goes_on_after_a_broken_connection(tmp_path, server):
+    runtime = Runtime(root=tmp_path)
+    with pytest.raises(ConnectionError, match="run the same command again to go on with toy.ckpt.part"):
+        cli.fetch(row(server.url + "/short"), runtime)
+    half = len(DATA) // 2
+    assert files(tmp_path) == ["toy.ckpt.part"]
+    assert cli.fetch(row(server.url + "/file"), runtime).read_bytes() == DATA
+    assert server.seen[1] == ("/file", f"bytes={half}-") and files(tmp_path) == ["toy.ckpt"]
+
+
+def test_fetch_with_everything_there_already(tmp_path, server):
+    part = tmp_path / "models" / "anyone" / "toy.ckpt.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(DATA)
+    assert cli.fetch(row(server.url + "/file"), Runtime(root=tmp_path)).read_bytes() == DATA
+
+
+def test_a_server_without_ranges_starts_afresh(tmp_path, server):
+    part = tmp_path / "models" / "anyone" / "toy.ckpt.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"old bytes")
+    assert cli.fetch(row(server.url + "/plain"), Runtime(root=tmp_path)).read_bytes() == DATA
+
+
+def test_another_file_is_thrown_away(tmp_path, server):
+    with pytest.raises(ValueError, match="toy.ckpt came with md5 .* instead of 0000; removed"):
+        cli.fetch(row(server.url + "/file", "md5:0000"), Runtime(root=tmp_path))
+    assert files(tmp_path) == []
+
+
+def test_an_interrupt_leaves_only_the_part(tmp_path, server):
+    class Stops(Progress):
+        def show(self, preview):
+            if self.done == 2:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        cli.fetch(row(server.url + "/file"), Runtime(root=tmp_path, progress_class=Stops))
+    assert files(tmp_path) == ["toy.ckpt.part"]
+
+
+def test_a_full_disk(tmp_path):
+    """Linux has a device that is always full."""
+    full = tmp_path / "toy.ckpt.part"
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device; free some and run this"), net._plain_errors():
+        full.write_bytes(b"x" * 9999)
+
+
+@pytest.mark.parametrize("path, error, words", [
+    ("/gone", ConnectionError, "answers 404"),
+    ("/away", ValueError, "http://example.invalid/file is no https address")])
+def test_bad_answers(tmp_path, server, path, error, words):
+    with pytest.raises(error, match=words):
+        cli.fetch(row(server.url + path), Runtime(root=tmp_path))
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("url", ["http://example.org/x", "file:///etc/hostname", "ftp://example.org/x"])
+def test_only_https(tmp_path, url):
+    with pytest.raises(ValueError, match="no https address"):
+        cli.fetch(row(url), Runtime(root=tmp_path))
+
+
+def test_no_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as bound:                        # a port where nobody listens
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/file"
+        with pytest.raises(ConnectionError, match="No connection: .*; check the network"):
+            cli.fetch(row(url), Runtime(root=tmp_path))
+
+
+def test_fetch_from_the_hub(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    def hf_hub_download(repository, file, local_dir):
+        assert (repository, file) == ("owner/name", "folder/x.ckpt")
+        (local_dir / "folder").mkdir(parents=True)
+        (local_dir / file).write_bytes(DATA)
+        return str(local_dir / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
+    hub_row = Published("toy", "Toy", "toy", "inpainter", ("toy.ckpt",), "MIT", "yes", "alive",
+                        hub="owner/name/folder/x.ckpt", digest=f"md5:{hashlib.md5(DATA).hexdigest()}")
+    assert cli.fetch(hub_row, Runtime(root=tmp_path)).read_bytes() == DATA
+    assert files(tmp_path) == ["toy.ckpt"] and not list(tmp_path.rglob("*.part"))
+
+
+def test_dead_rows_say_what_to_do(tmp_path):
+    with pytest.raises(ValueError) as caught:
+        cli.fetch(entry("triagan-body"), Runtime(root=tmp_path))
+    assert str(caught.value).endswith(
+        "its link is dead; if you have the file (md5 b649410e831b45f7800a89c738b411ce), "
+        f"put it into {tmp_path}/models/anyone as triagan-body.ckpt.")
+
+
+def test_the_catalog_is_sound():
+    names = [name for item in CATALOG for name in {item.name, *item.files}]
+    assert len(names) == len(set(names))
+    for item in CATALOG:
+        algorithm, _, digits = item.digest.partition(":")
+        if item.status != "embedded":
+            assert bool(item.url) != bool(item.hub), item.name
+            assert len(digits) == {"md5": 32, "sha256": 64}[algorithm], item.name
+        assert item.licence and item.files and item.system and item.role
+    with pytest.raises(ValueError, match="no weights named nothing; it has triagan-person, "):
+        entry("nothing")

@@ -1,0 +1,138 @@
+"""The pack behind a running ComfyUI server: examples over HTTP, errors, interrupt, freed memory, a clean log."""
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = ROOT / "workflows"
+
+
+def load(name: str) -> dict:
+    return json.loads((WORKFLOWS / "api" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def failure(entry: dict) -> dict:
+    """The data of the error a finished prompt ended with."""
+    assert entry["status"]["status_str"] == "error", entry["status"]
+    return next(data for event, data in entry["status"]["messages"]
+                if event in ("execution_error", "execution_interrupted"))
+
+
+def test_our_own_client_runs_the_example_on_the_server(server, example, tmp_path):
+    shutil.copytree(WORKFLOWS / "input", tmp_path / "input")
+    finished = subprocess.run(
+        [sys.executable, ROOT / "run.py", "run", example, "--server", server.url, "--input", tmp_path / "input",
+         "--output", tmp_path / "output"], capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    assert list((tmp_path / "output").rglob("*.png"))
+
+
+def test_a_value_out_of_range_is_refused_before_anything_runs(server):
+    prompt = load("extract_pose")
+    prompt["2"]["inputs"]["threshold"] = 7
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400 and answer["error"]["type"] == "prompt_outputs_failed_validation"
+    (problem,) = answer["node_errors"]["2"]["errors"]
+    assert problem["type"] == "value_bigger_than_max"
+
+
+def test_a_missing_input_is_refused(server):
+    prompt = load("inpaint_synthetic")
+    inpaint = next(key for key, node in prompt.items() if node["class_type"] == "AnyoneInpaintPerson")
+    del prompt[inpaint]["inputs"]["inpainter"]
+    _, answer = server.post("/prompt", {"prompt": prompt})
+    assert answer["node_errors"][inpaint]["errors"][0]["type"] == "required_input_missing"
+
+
+def test_optional_widgets_may_be_left_out(server):
+    prompt = {"1": {"class_type": "AnyoneSyntheticPeople", "inputs": {"width": 64, "height": 96}},
+              "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
+    assert server.run(prompt)["status"]["status_str"] == "success"
+
+
+def test_a_literal_pose_in_the_prompt_reaches_the_node(server):
+    frame = {"canvas_width": 64, "canvas_height": 48, "people": []}
+    for value in (frame, {"__value__": [frame, frame]}):
+        prompt = {"1": {"class_type": "AnyonePoseToJSON", "inputs": {"pose": value}}}
+        shown = server.run(prompt)["outputs"]["1"]["text"][0]
+        assert json.loads(shown)[0] == frame
+
+
+def test_our_errors_reach_the_user_as_one_sentence(server):
+    prompt = {"1": {"class_type": "AnyonePoseFromJSON", "inputs": {"file": "nothing.json"}},
+              "2": {"class_type": "AnyonePoseToJSON", "inputs": {"pose": ["1", 0]}}}
+    error = failure(server.run(prompt))
+    assert error["node_id"] == "1" and error["exception_message"].startswith("file: there is no nothing.json")
+    assert error["exception_message"].count("\n") <= 1
+
+
+def test_a_file_outside_the_input_folder_is_refused(server):
+    (server.host.base / "secret.json").write_text('{"canvas_width": 8, "canvas_height": 8, "people": []}')
+    prompt = {"1": {"class_type": "AnyonePoseFromJSON", "inputs": {"file": "../secret.json"}},
+              "2": {"class_type": "AnyonePoseToJSON", "inputs": {"pose": ["1", 0]}}}
+    assert "outside" in failure(server.run(prompt))["exception_message"]
+
+
+def test_a_changed_file_is_read_again(server):
+    path = server.host.base / "input" / "changing.json"
+    prompt = {"1": {"class_type": "AnyonePoseFromJSON", "inputs": {"file": "changing.json"}},
+              "2": {"class_type": "AnyonePoseToJSON", "inputs": {"pose": ["1", 0]}}}
+    for width in (64, 65):
+        path.write_text(json.dumps({"canvas_width": width, "canvas_height": 8, "people": []}))
+        assert json.loads(server.run(prompt)["outputs"]["2"]["text"][0])[0]["canvas_width"] == width
+
+
+def test_interrupt_stops_a_long_run(server):
+    prompt = {"1": {"class_type": "AnyoneSyntheticPeople", "inputs": {"count": 256, "width": 512, "height": 512}},
+              "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
+    running = server.queue(prompt)
+    server.wait_running()
+    time.sleep(1)
+    server.post("/interrupt", {})
+    start = time.monotonic()
+    assert failure(server.wait(running))["node_id"] == "1"
+    assert time.monotonic() - start < 20
+
+
+def test_free_gives_the_memory_back(server):
+    prompt = load("inpaint_synthetic")
+    prompt["probe"] = {"class_type": "AnyoneTestProbe", "inputs": {"nonce": 1}}
+    assert server.run(prompt)["status"]["status_str"] == "success"
+    server.post("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(2)
+    seen = server.run({"probe": {"class_type": "AnyoneTestProbe", "inputs": {"nonce": 2}}})["outputs"]["probe"]["text"]
+    assert json.loads(seen[0]) == {"loaded": [], "nets": 0}
+
+
+def test_two_loaders_share_one_network(server):
+    prompt = load("inpaint_synthetic")
+    loader = next(key for key, node in prompt.items() if node["class_type"] == "AnyoneLoadInpainter")
+    inpaint = next(key for key, node in prompt.items() if node["class_type"] == "AnyoneInpaintPerson")
+    prompt["a"] = {"class_type": "AnyoneLoadInpainter", "inputs": {}}
+    prompt["b"] = {**prompt[inpaint], "inputs": {**prompt[inpaint]["inputs"], "inpainter": ["a", 0], "seed": 9}}
+    prompt["c"] = {"class_type": "PreviewImage", "inputs": {"images": ["b", 0]}}
+    prompt["probe"] = {"class_type": "AnyoneTestProbe", "inputs": {"nonce": 3}}
+    assert loader != "a"
+    server.run(prompt)
+    seen = server.run({**prompt, "probe": {"class_type": "AnyoneTestProbe", "inputs": {"nonce": 4}}})
+    assert json.loads(seen["outputs"]["probe"]["text"][0])["nets"] == 1
+
+
+def test_templates_docs_and_translations_are_served(server):
+    name = server.host.pack.name
+    assert {"extract_pose", "inpaint_person", "inpaint_synthetic"} <= set(server.get("/workflow_templates")[name])
+    assert "AnyoneInpaintPerson" in server.get("/i18n")["en"]["nodeDefs"]
+    assert server.text(f"/extensions/{name}/docs/AnyoneInpaintPerson.md").startswith("# Inpaint Person")
+    assert "anyone" in [folder["name"] if isinstance(folder, dict) else folder for folder in server.get("/models")]
+
+
+def test_the_log_holds_no_warning_of_ours(server):
+    bad = [line for line in server.log.read_text(encoding="utf-8").splitlines()
+           if "anyone" in line.lower() and ("warn" in line.lower() or "IMPORT FAILED" in line or "deprecat" in line.lower())]
+    assert not bad
+    assert "anyone-nodes" in server.log.read_text(encoding="utf-8"), "the log names the packs it loaded"
