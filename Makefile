@@ -36,8 +36,19 @@ hosts: $(VENV)/ready-dev
 	@echo "== ComfyUI"
 	@$(BIN)/python tests/host_setup.py $$(cat $(VENV)/pip-options)
 
+soak: $(VENV)/ready-dev ## ten minutes of runs in one process: same pixels, no growing memory
+	@SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest tests/test_soak.py -c tests/pytest.ini
+
 bench: $(VENV)/ready ## time plain against fast networks; prints the README's table
 	@$(BIN)/python run.py bench
+
+train: $(VENV)/ready ## train both embedded networks from nothing into runs/ (hours); continues where it stopped
+	@$(BIN)/python run.py people --out runs/pools/tall --count 16000 --size 144x80
+	@$(BIN)/python run.py train triagan --data runs/pools/tall --out runs/triagan-72 --size 72x40 --budget 30m --resume
+	@$(BIN)/python run.py train triagan --data runs/pools/tall --out runs/triagan-144 --size 144x80 --budget 60m \
+		--resume --grow runs/triagan-72/triagan.safetensors --adversarial-from 0.6
+	@$(BIN)/python run.py people --out runs/pools/square --count 20000 --size 128x128
+	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --budget 35m --resume
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .pytest_cache .ruff_cache .mypy_cache .hypothesis

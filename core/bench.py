@@ -101,7 +101,7 @@ def time_network(network: str, forms: Mapping[str, Job], rounds: int, runtime: R
     work, ceiling_work = macs(forms[plain]), macs(ceiling)
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        progress = runtime.progress((rounds + 1) * (len(forms) + 1), f"{network}, {threads} threads")
+        progress = runtime.progress((rounds + 1) * (len(forms) + 1), f"{network} x{threads}")
         times = alternate({**forms, "ceiling": ceiling}, rounds, progress)
         for form in forms:
             rate = median_ratio(times["ceiling"], times[form]) * work / ceiling_work
@@ -120,7 +120,8 @@ def person_planes(config: Config) -> Tensor:
 
 
 def triagan_forms(generator: Generator) -> dict[str, Job]:
-    planes, w, fast = person_planes(generator.config), torch.randn(1, generator.config.w), FastGenerator(generator)
+    planes, w = person_planes(generator.config), torch.randn(1, generator.config.w)
+    fast = FastGenerator(generator)
     return {"plain": lambda: generator(planes, w), "fast": lambda: fast(planes, w),
             "fast, bf16": lambda: fast(planes, w, half=True)}
 
@@ -157,7 +158,8 @@ def import_seconds(rounds: int) -> float:
 
 def measure(rounds: int, runtime: Runtime) -> dict[str, list[dict[str, object]]]:
     """All tables: title -> rows."""
-    timings = [asdict(timing) for name, forms in networks() for timing in time_network(name, forms, rounds, runtime)]
+    timings = [asdict(timing) for name, forms in networks()
+               for timing in time_network(name, forms, rounds, runtime)]
     people = [{"size": f"{size}x{size}", "per_cpu_second": people_per_second(size, rounds)}
               for size in PEOPLE_SIZES]
     return {"networks": timings, "procedural people": people,

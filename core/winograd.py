@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 A, B = math.sqrt(1 / 2), math.sqrt(2)                     # evaluation points; A*B = 1, A*A + B*B = 5/2
+CHANNELS = 64                                             # below that, the transforms cost more than they save
 STRIP = 4096                                              # pixels transformed at once, so that they stay in the cache
 
 
@@ -72,11 +73,12 @@ def _analyse4(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
 
 
 def _synthesise4(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
-    even_a, odd_a = torch.add(m[1], m[2], out=out[2]), torch.sub(m[1], m[2], out=out[1])
-    torch.add(m[0], even_a, out=out[0]).add_(m[3]).add_(m[4])
-    torch.add(m[5], odd_a, alpha=A**3, out=out[3]).add_(m[3], alpha=B**3).sub_(m[4], alpha=B**3)
-    odd_a.mul_(A).add_(m[3], alpha=B).sub_(m[4], alpha=B)
-    even_a.mul_(A**2).add_(m[3], alpha=B**2).add_(m[4], alpha=B**2)
+    even, odd = torch.add(m[1], m[2], out=out[2]), torch.sub(m[1], m[2], out=out[1])
+    outer = torch.sub(m[3], m[4], out=out[0])
+    torch.add(m[5], odd, alpha=A**3, out=out[3]).add_(outer, alpha=B**3)
+    odd.mul_(A).add_(outer, alpha=B)
+    torch.add(m[0], even, out=out[0]).add_(m[3]).add_(m[4])
+    even.mul_(A**2).add_(m[3], alpha=B**2).add_(m[4], alpha=B**2)
 
 
 def _analyse2(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
@@ -109,7 +111,7 @@ def conv3x3(padded: Tensor, weight: Tensor, out: Tensor, pool: Pool) -> None:
     `out`: [B,H,W,C_out]. float32 or bfloat16.
     """
     channels, outputs = weight.shape[2:]
-    if padded.device.type != "cpu":
+    if padded.device.type != "cpu" or min(channels, 9 * outputs) < CHANNELS:
         kernel = weight.permute(3, 2, 0, 1).to(padded.dtype, memory_format=torch.channels_last)
         out += F.conv2d(padded.permute(0, 3, 1, 2), kernel).permute(0, 2, 3, 1)
     elif 9 * outputs <= channels:

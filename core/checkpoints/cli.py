@@ -19,7 +19,9 @@ from ..net import download, download_from_hub
 from ..runtime import Runtime, TerminalProgress
 from .catalog import CATALOG, Published, entry
 from .find import embedded, model_files, resolve
-from .load import load, load_fresh
+from .load import load
+from .read import read
+from .recognise import recognise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +51,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace, runtime: Runtime) -> int:
-    present = {*embedded(), *model_files(runtime)}
+    present = {Path(name).name for name in model_files(runtime)}
     rows = [("name", "role", "status", "size", "commercial", "licence", "what")]
     for row in CATALOG:
-        status = "here" if present & {row.name, *row.files} else row.status
+        status = "here" if present.intersection(row.files) else row.status
         size = f"{row.size >> 20} MB" if row.size else "-"
         rows.append((row.name, row.role, status, size, row.commercial, row.licence, row.title))
     _print_table(rows)
@@ -113,8 +115,10 @@ def check(path: Path) -> tuple[bool, str]:
         return False, str(error)
     digests = {f"{algorithm}:{file_digest(path, algorithm)}" for algorithm in ("md5", "sha256")}
     published = [f"published as {row.name}" for row in CATALOG if row.digest in digests]
-    count = sum(tensor.numel() for tensor in net.module.parameters())
-    return True, ", ".join([f"{path.name}: {net.system.title}", f"{count:,} parameters", *published])
+    _, state = recognise(read(path))
+    numbers = f"{sum(tensor.numel() for tensor in state.values()):,} numbers in {len(state)} tensors"
+    notes = [f"{key} {value}" for key, value in net.metadata.items()]
+    return True, ", ".join([f"{path.name}: {net.system.title}", numbers, *notes, *published])
 
 
 def _convert(args: argparse.Namespace, runtime: Runtime) -> int:
@@ -132,7 +136,8 @@ def convert(source: Path, target: Path, *, half: bool = False) -> str:
 
     if target.suffix != ".safetensors":
         raise ValueError(f"{target} should end in .safetensors.")
-    net, state = load_fresh(source, source.stem)          # strict: what is written can be loaded
+    net = load(source)                                    # strict: what is written can be loaded
+    _, state = recognise(read(source))                    # as it is in the file
     metadata = {"source": source.name, **net.metadata, "system": net.system.name}
     with atomic_write(target) as temporary:
         save_file({key: (_halved(value) if half else value).contiguous() for key, value in state.items()},

@@ -18,9 +18,9 @@ def embedded() -> dict[str, Path]:
 
 
 def model_files(runtime: Runtime) -> list[str]:
-    """Weight files in the model folders, subfolders included, as relative names with "/"."""
+    """Weight files in the model folders, subfolders included, as relative names with "/"; no hidden ones."""
     names = {path.relative_to(folder).as_posix(): None
-             for folder in runtime.model_folders() for path in sorted(folder.rglob("*"))
+             for folder in runtime.model_folders() for path in sorted(folder.rglob("[!.]*"))
              if path.suffix.lower() in MODEL_SUFFIXES and path.is_file()}
     return list(names)
 

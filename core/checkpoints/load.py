@@ -29,7 +29,7 @@ def load(path: str | Path, name: str | None = None) -> LoadedNet:
         key = _file_key(path) if path.is_file() else None
         net = _loaded.get(key) if key else None
         if net is None:
-            net, _ = load_fresh(path, name or path.stem)
+            net = _load(path, name or path.stem)
             _loaded[_file_key(path)] = net
         return net
 
@@ -39,8 +39,7 @@ def _file_key(path: Path) -> _FileKey:
     return str(path.resolve()), status.st_mtime_ns, status.st_size
 
 
-def load_fresh(path: Path, name: str) -> tuple[LoadedNet, dict[str, Tensor]]:
-    """A network of its own, and the state dict it was built from."""
+def _load(path: Path, name: str) -> LoadedNet:
     contents = read(path)
     try:
         system, views = recognise(contents)
@@ -49,7 +48,7 @@ def load_fresh(path: Path, name: str) -> tuple[LoadedNet, dict[str, Tensor]]:
             module = system.build(state, contents.metadata).eval().requires_grad_(False)
     except ValueError as error:
         raise ValueError(f"{path.name} cannot be used: {str(error).rstrip('.')}.") from error
-    return LoadedNet(module, system, name, contents.metadata), state
+    return LoadedNet(module, system, name, contents.metadata)
 
 
 def _own_copy(views: Mapping[str, Tensor], file_size: int) -> dict[str, Tensor]:

@@ -47,13 +47,15 @@ def list_pictures(folder: Path) -> list[str]:
 
 def open_picture(path: Path) -> Image.Image:
     """Opens a picture; errors say which file and what is wrong with it."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
         picture = Image.open(path)
         picture.load()
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path.name} cannot be read as a picture: it is another kind of file.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path.name} cannot be read as a picture: {error}") from error
     return picture

@@ -61,7 +61,7 @@ def _ellipse(picture: Tensor, centre: Sequence[float], half_axes: tuple[float, f
     y = (torch.arange(y0, y1, device=picture.device) + 0.5 - centre[1])[:, None]
     u, v = (x * cos + y * sin) / a, (y * cos - x * sin) / b          # [h,w], the rim is at u^2 + v^2 = 1
     level = torch.hypot(u, v)
-    # First-order distance to the rim: level - 1 over the length of its gradient, which the middle does not have.
+    # First-order distance to the rim: level - 1 over the length of its gradient; the middle has no gradient.
     slope = (torch.hypot(u / a, v / b) / level.clamp(min=1e-6)).clamp(min=1 / max(a, b))
     coverage = (0.5 - (level - 1) / slope).clamp(0, 1)[..., None]
     ink = torch.tensor(colour, device=picture.device) / 255

@@ -1,7 +1,7 @@
 """Backgrounds in linear RGB: studio sweep, room, outdoors, facade, colour blobs.
 
-Floor and wall are ray cast, so that perspective and shadows fit the figures. Everything is computed for groups of
-pictures of one kind: planes are [B,H,W], colours [B,3,1,1] or [B,3,H,W].
+Floor and wall are ray cast, so that perspective and shadows fit the figures. Everything is computed for
+groups of pictures of one kind: planes are [B,H,W], colours [B,3,1,1] or [B,3,H,W].
 """
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _NOWHERE = 1e6
 class Scenery:
     """The rays of a group of pictures of one kind and where they meet floor and wall."""
 
-    def __init__(self, ids: Tensor, seed: int, camera: Camera, height: int, width: int, distance: Tensor) -> None:
+    def __init__(self, ids: Tensor, seed: int, camera: Camera, height: int, width: int,
+                 distance: Tensor) -> None:
         """`distance`: [B] metres from the figure back to the wall."""
         self.draws = Draws(ids, seed, "background")
         self.seed = self.draws.bits("texture")[:, None, None]
@@ -37,7 +38,8 @@ class Scenery:
         x = (self.column - _plane(camera.centre[:, 0])) / _plane(camera.focal)
         y = (self.row - _plane(camera.centre[:, 1])) / _plane(camera.focal)
         turn, eye = camera.turn, camera.eye
-        self.ray = tuple(x * _plane(turn[:, 0, k]) + y * _plane(turn[:, 1, k]) + _plane(turn[:, 2, k]) for k in range(3))
+        self.ray = tuple(x * _plane(turn[:, 0, k]) + y * _plane(turn[:, 1, k]) + _plane(turn[:, 2, k])
+                         for k in range(3))
         dx, dy, dz = self.ray
         eye_x, eye_y, eye_z = (_plane(eye[:, k]) for k in range(3))
         to_floor = torch.where(dy < -1e-4, -eye_y / dy.clamp(max=-1e-4), _NOWHERE)
@@ -85,8 +87,8 @@ def _mix(colour: Tensor, other: Tensor | float, share: Tensor) -> Tensor:
     return colour + (other - colour) * share[:, None]
 
 
-def draw_backgrounds(ids: Tensor, seed: int, camera: Camera, height: int, width: int, shadows: ShadowMap | None,
-                     studio: bool) -> Tensor:
+def draw_backgrounds(ids: Tensor, seed: int, camera: Camera, height: int, width: int, shadows: ShadowMap
+                     | None, studio: bool) -> Tensor:
     """[B,3,H,W] linear. `studio`: every picture gets the plain sweep."""
     draws = Draws(ids, seed, "background kind")
     kinds = torch.zeros_like(ids) if studio else draws.choice("kind", _WEIGHTS)
@@ -94,7 +96,8 @@ def draw_backgrounds(ids: Tensor, seed: int, camera: Camera, height: int, width:
     for k, draw in enumerate(_DRAW):
         index = (kinds == k).nonzero()[:, 0]
         if len(index):
-            out[index] = _draw_group(draw, ids[index], index, seed, camera.select(index), height, width, shadows)
+            out[index] = _draw_group(draw, ids[index], index, seed, camera.select(index), height, width,
+                                     shadows)
     return out
 
 
@@ -164,7 +167,8 @@ def _room(scenery: Scenery) -> Tensor:
     wall = _wallpaper(scenery, wall, mottle)
     for k in range(3):
         wall = _wall_piece(scenery, wall, mottle, f"piece {k}")
-    wall = _mix(wall, paint * .3 + .5, scenery.soft((scenery.wall_y - .05).abs() - .05))          # skirting board
+    # skirting board
+    wall = _mix(wall, paint * .3 + .5, scenery.soft((scenery.wall_y - .05).abs() - .05))
     wall = wall * (1 - .35 * (scenery.wall_y.clamp(min=0) / -.18).exp())[:, None]
     return _on_floor(scenery, _indoor_floor(scenery), wall)
 
@@ -197,7 +201,9 @@ def _wall_piece(scenery: Scenery, wall: Tensor, mottle: Tensor, name: str) -> Te
     dx, dy = (scenery.wall_x - scenery.number(f"{name}/x", -1.6, 1.6)).abs(), scenery.wall_y - y
     distance = torch.maximum(dx - half_width, dy.abs() - half_height)
     frame = scenery.cloth(f"{name}/frame", .4) * .6 + .2
-    glass = wall.new_tensor([.55, .75, .95])[None, :, None, None] * (.75 + .35 * (dy / half_height).clamp(-1, 1))[:, None]
+    glass = wall.new_tensor([.55, .75, .95])[None, :, None, None] * (.75 + .35
+                                                                     * (dy / half_height).clamp(-1, 1))[:,
+                                                                                                        None]
     canvas = scenery.cloth(f"{name}/canvas", .6) * (.7 + .6 * mottle * ~window)[:, None]
     pane = scenery.soft(distance + .035) * shown
     wall = wall * (1 - .25 * (-((distance.clamp(min=0) / .05) ** 2)).exp() * shown)[:, None]
@@ -278,7 +284,8 @@ def _outdoor_floor(scenery: Scenery, horizon: Tensor, green: Tensor) -> Tensor:
 
 
 def _asphalt(scenery: Scenery, grain: Tensor) -> Tensor:
-    tone = scenery.number("asphalt", .18, .42)[:, None] * grain.new_tensor([1.0, .99, .96])[None, :, None, None]
+    tone = scenery.number("asphalt", .18, .42)[:, None] * grain.new_tensor([1.0, .99, .96])[None, :, None,
+                                                                                            None]
     return tone * (.85 + .3 * grain)[:, None]
 
 
@@ -312,4 +319,5 @@ def _blobs(scenery: Scenery) -> Tensor:
 
 _DRAW = (_studio, _room, _outdoor, _facade, _blobs)
 #: Metres from the figure back to the wall, nearest and farthest.
-_WALL = {_studio: (2.5, 5.0), _room: (.7, 2.6), _outdoor: (40.0, 40.0), _facade: (4.0, 10.0), _blobs: (40.0, 40.0)}
+_WALL = {_studio: (2.5, 5.0), _room: (.7, 2.6), _outdoor: (40.0, 40.0), _facade: (4.0, 10.0),
+         _blobs: (40.0, 40.0)}

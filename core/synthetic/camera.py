@@ -17,8 +17,8 @@ from .rng import Draws
 class Camera:
     """One view per picture.
 
-    `eye`: [B,3] world position. `turn`: [B,3,3] world -> view. `focal`: [B] pixels (perspective: at depth 1 m;
-    orthographic: pixels per metre). `centre`: [B,2] pixel of the view axis.
+    `eye`: [B,3] world position. `turn`: [B,3,3] world -> view. `focal`: [B] pixels (perspective: at depth 1
+    m; orthographic: pixels per metre). `centre`: [B,2] pixel of the view axis.
     """
 
     eye: Tensor
@@ -39,7 +39,8 @@ class Camera:
         return self.centre[:, None] + view[..., :2] * scale, view[..., 2]
 
     def select(self, index: Tensor | slice) -> Camera:
-        return Camera(self.eye[index], self.turn[index], self.focal[index], self.centre[index], self.orthographic)
+        return Camera(self.eye[index], self.turn[index], self.focal[index], self.centre[index],
+                      self.orthographic)
 
     def scaled(self, factor: float) -> Camera:
         """The same view on a picture `factor` times as large."""
@@ -56,7 +57,8 @@ def frame_camera(outline: Tensor, ids: Tensor, seed: int, height: int, width: in
                  studio: bool = False, crops: float = 0.0) -> Camera:
     """A camera in front (+z) that fits each figure into the picture.
 
-    `outline`: [B,K,3] world points that bound the figures. `crops`: share of pictures that zoom on the upper body.
+    `outline`: [B,K,3] world points that bound the figures. `crops`: share of pictures that zoom on the upper
+    body.
     """
     draws = Draws(ids, seed, "camera")
     distance = draws.uniform("distance", 5, 6) if studio else draws.uniform("distance", 3.6, 7.5)
@@ -65,21 +67,23 @@ def frame_camera(outline: Tensor, ids: Tensor, seed: int, height: int, width: in
     eye = (outline.amin(1) + outline.amax(1)) * .5 - forward * distance[:, None]
     unit = Camera(eye, look_along(forward), torch.ones_like(distance), torch.zeros_like(eye[:, :2]))
     pixels, _ = unit.project(outline)
-    low, high = pixels.amin(1), pixels.amax(1)                                          # [B,2] at focal length 1
+    # [B,2] at focal length 1
+    low, high = pixels.amin(1), pixels.amax(1)
     extent = high - low
     focal = torch.minimum(draws.uniform("tall", .78, .93) * height / extent[:, 1],
                           draws.uniform("wide", .80, .94) * width / extent[:, 0])
     zoomed = draws.chance("crop", crops)
     portrait = draws.chance("portrait", .3)
-    zoom = torch.where(portrait, draws.uniform("portrait zoom", 1.9, 2.8), draws.uniform("zoom", 1.25, 1.9))
-    shown = torch.where(portrait, draws.uniform("portrait part", .36, .48), draws.uniform("part", .5, .7))
+    zoom = torch.where(portrait, draws.uniform("portrait zoom", 1.8, 2.4), draws.uniform("zoom", 1.25, 1.9))
+    shown = torch.where(portrait, draws.uniform("portrait part", .40, .52), draws.uniform("part", .5, .7))
     focal = torch.where(zoomed, focal * zoom, focal)
     extent = torch.stack([extent[:, 0], torch.where(zoomed, extent[:, 1] * shown, extent[:, 1])], 1)
     size = extent.new_tensor([width, height])
     margin = ((size - focal[:, None] * extent) * .5).clamp(min=0)
     shift = torch.stack([draws.uniform("shift x", -.5, .5), draws.uniform("shift y", -.6, .6)], 1) * margin
     middle = low + extent * .5
-    across = torch.where(zoomed, .6 * pixels[:, 0, 0] + .4 * middle[:, 0], middle[:, 0])  # point 0 is the nose
+    # point 0 is the nose
+    across = torch.where(zoomed, .6 * pixels[:, 0, 0] + .4 * middle[:, 0], middle[:, 0])
     middle = torch.stack([across, middle[:, 1]], 1)
     centre = size * .5 - focal[:, None] * middle + (0 if studio else 1) * shift
     return Camera(eye, unit.turn, focal, centre)

@@ -19,12 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the data set")
     parser.add_argument("--format", choices=("pool", "png"), default="pool",
                         help="pool: shards for training; png: single pictures with label map and keypoints")
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of the first 40 people")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png",
+                        help="write a contact sheet of the first 40 people")
     parser.add_argument("--count", type=int, default=40, help="how many people (default: 40)")
     parser.add_argument("--size", type=_size, default=(128, 128), metavar="HxW", help="default: 128x128")
     parser.add_argument("--mode", choices=("scene", "studio"), default="scene",
                         help="scene: backgrounds, bystanders, crops; studio: one person on a plain sweep")
-    parser.add_argument("--first-id", type=int, default=0, metavar="K", help="number of the first person (default: 0)")
+    parser.add_argument("--first-id", type=int, default=0, metavar="K",
+                        help="number of the first person (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="another seed is another population (default: 0)")
 
 

@@ -13,24 +13,30 @@ _CLASSES = len(REGION_NAMES)
 
 def coarse_pixel(pixel: Tensor, rows: int, columns: int, factor: int) -> Tensor:
     """Flat index in [B,rows,columns] -> flat index in the picture `factor` times smaller."""
-    line = torch.div(pixel, columns, rounding_mode="floor")          # B*rows lines; rows is a multiple of factor
+    # B*rows lines; rows is a multiple of factor
+    line = torch.div(pixel, columns, rounding_mode="floor")
     column = pixel - line * columns
     return (torch.div(line, factor, rounding_mode="floor") * (columns // factor)
             + torch.div(column, factor, rounding_mode="floor"))
 
 
 def blend(background: Tensor, pixel: Tensor, colour: Tensor, samples: int) -> Tensor:
-    """Background [B,3,H,W] and samples of figures [3,S] at coarse pixels [S]; `samples` per pixel -> [B,3,H,W]."""
+    """Background [B,3,H,W] and samples of figures [3,S] at coarse pixels [S]; `samples` per pixel ->
+    [B,3,H,W].
+    """
     count, _, height, width = background.shape
     size = count * height * width
-    share = background.new_zeros(size).index_add_(0, pixel, torch.ones_like(colour[0])).view(count, 1, height, width)
-    planes = [background.new_zeros(size).index_add_(0, pixel, channel).view(count, height, width) for channel in colour]
+    share = background.new_zeros(size).index_add_(0, pixel, torch.ones_like(colour[0])).view(count, 1, height,
+                                                                                             width)
+    planes = [background.new_zeros(size).index_add_(0, pixel, channel).view(count, height, width)
+              for channel in colour]
     return background * (1 - share / samples) + torch.stack(planes, 1) / samples
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Per pixel [B,H,W]: `main` and `share` are coverages 0..1 of person 0 and of the person that covers most;
+    """Per pixel [B,H,W]: `main` and `share` are coverages 0..1 of person 0 and of the person that covers
+    most;
     `owner`: that person's number from 1 (0 = nobody); `region`: the class most of its samples have."""
 
     main: Tensor
@@ -39,7 +45,8 @@ class Labels:
     region: Tensor
 
 
-def label(pixel: Tensor, person: Tensor, region: Tensor, shape: tuple[int, int, int], people: int, samples: int) -> Labels:
+def label(pixel: Tensor, person: Tensor, region: Tensor, shape: tuple[int, int, int], people: int,
+          samples: int) -> Labels:
     """`pixel`, `person`, `region`: [S]; region 0 is no body. Ties go to the lower number."""
     size = shape[0] * shape[1] * shape[2]
     body = (region > 0).nonzero()[:, 0]
@@ -56,4 +63,5 @@ def label(pixel: Tensor, person: Tensor, region: Tensor, shape: tuple[int, int, 
     def spread(values: Tensor) -> Tensor:
         return values.new_zeros(size).index_copy_(0, place, values).view(shape)
 
-    return Labels(spread(per_person[:, 0] / samples), spread(most / samples), spread(owner + 1), spread(region))
+    return Labels(spread(per_person[:, 0] / samples), spread(most / samples), spread(owner + 1),
+                  spread(region))

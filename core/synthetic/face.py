@@ -1,5 +1,5 @@
-"""The painted face: blush, beard, eyes, brows, nostrils, mouth, glasses, in head coordinates. Jaw, nose and ears
-are geometry."""
+"""The painted face: blush, beard, eyes, brows, nostrils, mouth, glasses, in head coordinates. Jaw, nose and
+ears are geometry."""
 from __future__ import annotations
 
 import torch
@@ -47,13 +47,15 @@ class _Face:
 
 def _complexion(face: _Face) -> Tensor:
     blush = (-((face.side - .046) ** 2 + (face.y + .030) ** 2) / .00045).exp() * face.front
-    socket = (-((face.side - _EYE_X) ** 2 / .0009 + (face.y - _EYE_Y - .006) ** 2 / .00045)).exp() * face.front
+    socket = (-((face.side - _EYE_X) ** 2 / .0009 + (face.y - _EYE_Y - .006) ** 2
+                / .00045)).exp() * face.front
     return face.skin * (1 - blush * face.x.new_tensor([[.02], [.14], [.12]])) * (1 - .16 * socket)
 
 
 def _beard(face: _Face, colour: Tensor) -> Tensor:
     around_mouth = (-(face.x ** 2 / .0005 + (face.y + .052) ** 2 / .00006)).exp()
-    area = smoothstep(0, .014, -.030 - face.y + .35 * (face.side - .03).clamp(min=0)) * (1 - .9 * around_mouth)
+    area = smoothstep(0, .014, -.030 - face.y + .35 * (face.side - .03).clamp(min=0)) * (1 - .9
+                                                                                         * around_mouth)
     share = (face.number("beard") * area * (face.z > -.02)).clamp(0, .85)
     return mix(colour, face.hair * .8 + face.skin * .12, share)
 
@@ -79,7 +81,8 @@ def _eyes(face: _Face, colour: Tensor) -> Tensor:
 
 def _brows(face: _Face, colour: Tensor) -> Tensor:
     arch = .0385 + .006 * (1 - ((face.side - .038) / .022) ** 2)
-    distance = torch.maximum((face.y - arch).abs() - .0036 * face.number("brows"), (face.side - .037).abs() - .021)
+    distance = torch.maximum((face.y - arch).abs() - .0036 * face.number("brows"), (face.side - .037).abs()
+                             - .021)
     return mix(colour, face.hair * .75, face.within(distance) * .92)
 
 

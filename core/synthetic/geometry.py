@@ -1,7 +1,7 @@
 """Small vector algebra, written out so that a row's result never depends on how many rows a batch has.
 
-Batched matrix products and a few vectorised functions (`pow`, `atan2`) round differently at the end of a tensor;
-only sums, products, square roots and functions that were checked are used.
+Batched matrix products and a few vectorised functions (`pow`, `atan2`) round differently at the end of a
+tensor; only sums, products, square roots and functions that were checked are used.
 """
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def normalise(v: Tensor) -> Tensor:
 
 def vector(x: Tensor | float, y: Tensor | float, z: Tensor | float, like: Tensor) -> Tensor:
     """[N,3] from numbers or [N] tensors; `like`: any tensor whose first dimension is N."""
-    parts = [part if isinstance(part, Tensor) else like.new_full(like.shape[:1], float(part)) for part in (x, y, z)]
+    parts = [part if isinstance(part, Tensor) else like.new_full(like.shape[:1], float(part))
+             for part in (x, y, z)]
     return torch.stack(parts, -1)
 
 
@@ -83,7 +84,8 @@ def angle_of(x: Tensor, z: Tensor) -> Tensor:
     ax, az = x.abs(), z.abs()
     q = torch.minimum(ax, az) / torch.maximum(ax, az).clamp(min=1e-12)
     q2 = q * q
-    a = q * (0.99997726 + q2 * (-0.33262347 + q2 * (0.19354346 + q2 * (-0.11643287 + q2 * (0.05265332 - 0.01172120 * q2)))))
+    a = q * (0.99997726 + q2
+             * (-0.33262347 + q2 * (0.19354346 + q2 * (-0.11643287 + q2 * (0.05265332 - 0.01172120 * q2)))))
     a = torch.where(ax > az, math.pi / 2 - a, a)
     a = torch.where(z < 0, math.pi - a, a)
     return torch.where(x < 0, -a, a)

@@ -1,7 +1,7 @@
 """Who a person is: proportions, skin, hair, face, clothes, accessories. No pose, no light.
 
-Every field says how it enters the identity vector, with fixed constants, so that the vector of a person does not
-depend on any data set.
+Every field says how it enters the identity vector, with fixed constants, so that the vector of a person does
+not depend on any data set.
 """
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ HAIR_STYLES = ("buzz", "short", "tuft", "bob", "long", "ponytail", "bun", "afro"
 HATS = ("none", "cap", "beanie", "sun hat")
 SLEEVES = ("none", "short", "long")
 BOTTOMS = ("trousers", "shorts", "skirt", "dress")
-PATTERNS = ("plain", "hoops", "stripes", "plaid", "dots", "block", "logo", "gradient", "camouflage", "diamonds")
+PATTERNS = ("plain", "hoops", "stripes", "plaid", "dots", "block", "logo", "gradient", "camouflage",
+            "diamonds")
 LOGOS = ("disc", "star", "heart", "box", "ring", "bars")
 COLLARS = ("crew", "v-neck", "shirt")
 ACCESSORIES = ("none", "scarf", "backpack", "handbag")
@@ -45,7 +46,8 @@ def _category(names: tuple[str, ...]) -> Any:
 class Identity:
     """N people. Numbers, flags and categories are [N], colours [N,3] or [N,K,3], display-encoded RGB 0..1.
 
-    Lengths are factors of the standard figure unless the name says otherwise. Three-colour fields: main, second, accent.
+    Lengths are factors of the standard figure unless the name says otherwise. Three-colour fields: main,
+    second, accent.
     """
 
     feminine: Tensor = _number(.5, .5)
@@ -97,7 +99,8 @@ class Identity:
     sock_colour: Tensor = _colour((.515, .47, .48), .26)
     accessory: Tensor = _category(ACCESSORIES)
     accessory_colour: Tensor = _colour((.54, .47, .48), .26)
-    texture: Tensor = field(metadata={"skip": True})  # seed of the noise in hair and cloth: no meaning, not in the vector
+    # seed of the noise in hair and cloth: no meaning, not in the vector
+    texture: Tensor = field(metadata={"skip": True})
 
     def select(self, index: Tensor | slice) -> Identity:
         return Identity(**{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)})
@@ -155,25 +158,21 @@ def _body(draws: Draws, feminine: Tensor) -> dict[str, Tensor]:
 def _head(draws: Draws, feminine: Tensor, skin: Tensor) -> dict[str, Tensor]:
     masculine_style = draws.choice("masculine hair style", (1.2, 4, 4, .4, .4, .3, .3, .8, 1.2))
     feminine_style = draws.choice("feminine hair style", (.1, .7, .5, 3, 4, 3, 2, 1, .1))
-    dyed = hsv_to_rgb(draws.uniform("dye hue"), draws.uniform("dye saturation", .4, .7), draws.uniform("dye value", .5, .9))
+    dyed = hsv_to_rgb(draws.uniform("dye hue"), draws.uniform("dye saturation", .4, .7),
+                      draws.uniform("dye value", .5, .9))
     natural = draws.pick("hair", HAIR) * draws.uniform("hair value", .85, 1.15)[:, None]
     lipstick = (draws.chance("lipstick", .35) & (feminine > .5))[:, None]
     bearded = draws.chance("bearded", .30) & (feminine < .5)
-    return {
-        "hair": torch.where(draws.chance("dyed", .07)[:, None], dyed, natural).clamp(.04, 1),
-        "hair_style": torch.where(feminine > .5, feminine_style, masculine_style),
-        "hair_volume": draws.uniform("hair volume"),
-        "hair_part": draws.uniform("hair part", -1, 1),
-        "eyes": draws.pick("eyes", EYES),
-        "eye_size": draws.uniform("eye size", .92, 1.12),
-        "lips": torch.where(lipstick, skin.new_tensor([.75, .16, .22]), skin * skin.new_tensor([.86, .58, .56])),
-        "smile": draws.uniform("smile", -.3, 1.0),
-        "brows": draws.uniform("brows", .6, 1.2) * (1.1 - .3 * feminine),
-        "beard": bearded.float() * draws.uniform("beard", .5, 1.0),
-        "glasses": draws.chance("glasses", .15).float(),
-        "hat": draws.choice("hat", (7.4, 1, .9, .7)),
-        "hat_colour": cloth_colour(draws, "hat colour", .5),
-    }
+    return {"hair": torch.where(draws.chance("dyed", .07)[:, None], dyed, natural).clamp(.04, 1),
+            "hair_style": torch.where(feminine > .5, feminine_style, masculine_style),
+            "hair_volume": draws.uniform("hair volume"), "hair_part": draws.uniform("hair part", -1, 1),
+            "eyes": draws.pick("eyes", EYES), "eye_size": draws.uniform("eye size", .92, 1.12),
+            "lips": torch.where(lipstick, skin.new_tensor([.75, .16, .22]),
+                                skin * skin.new_tensor([.86, .58, .56])),
+            "smile": draws.uniform("smile", -.3, 1.0), "brows": draws.uniform("brows", .6, 1.2)
+            * (1.1 - .3 * feminine), "beard": bearded.float() * draws.uniform("beard", .5, 1.0),
+            "glasses": draws.chance("glasses", .15).float(), "hat": draws.choice("hat", (7.4, 1, .9, .7)),
+            "hat_colour": cloth_colour(draws, "hat colour", .5), }
 
 
 def _top(draws: Draws, feminine: Tensor) -> dict[str, Tensor]:
@@ -214,7 +213,8 @@ def _bottom(draws: Draws, parts: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _extras(draws: Draws) -> dict[str, Tensor]:
-    shoes = [cloth_colour(draws, "shoes", .45), draws.pick("soles", SOLES), cloth_colour(draws, "shoe accent", .7)]
+    shoes = [cloth_colour(draws, "shoes", .45), draws.pick("soles", SOLES),
+             cloth_colour(draws, "shoe accent", .7)]
     return {
         "shoe_colours": torch.stack(shoes, 1),
         "boots": draws.chance("boots", .22).float(),

@@ -35,7 +35,8 @@ def sample_light(ids: Tensor, seed: int = 0) -> Light:
     azimuth, height = draws.uniform("azimuth", -70, 70) * RADIANS, draws.uniform("height", 28, 62) * RADIANS
     direction = torch.stack([azimuth.sin() * height.cos(), height.sin(), azimuth.cos() * height.cos()], -1)
     warm, one = draws.uniform("warmth", -.5, 1.0), torch.ones_like(azimuth)
-    strength, ambient = draws.uniform("strength", .85, 1.25)[:, None], draws.uniform("ambient", .34, .56)[:, None]
+    strength, ambient = draws.uniform("strength", .85, 1.25)[:, None], draws.uniform("ambient", .34, .56)[:,
+                                                                                                          None]
     key = torch.stack([1.06 + .06 * warm, one, .96 - .10 * warm], -1) * strength
     sky = torch.stack([.95 - .08 * warm, one, 1.06 + .05 * warm], -1) * ambient * 1.15
     ground = ambient * .62 * ambient.new_tensor([1.05, .97, .9])
@@ -74,7 +75,8 @@ def cast_shadows(primitives: Primitives, light: Light, picture: Tensor, height: 
     count = len(light.direction)
     eye = light.direction * _DISTANCE + light.direction.new_tensor([0.0, _HEIGHT, 0.0])
     focal = eye.new_full((count,), size / (2 * _HALF_SIDE))
-    camera = Camera(eye, look_along(-light.direction), focal, eye.new_full((count, 2), size / 2), orthographic=True)
+    camera = Camera(eye, look_along(-light.direction), focal, eye.new_full((count, 2), size / 2),
+                    orthographic=True)
     table = build_table(primitives, camera.select(picture), picture, size, size)
     depth, _ = nearest(cast_rays(table, size, size), count * size * size)
     return ShadowMap(depth, camera, size)

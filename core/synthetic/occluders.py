@@ -1,4 +1,6 @@
-"""Things in front of the people: a box, a pole, a plant, a table. Flat shapes on the picture; background as a class."""
+"""Things in front of the people: a box, a pole, a plant, a table. Flat shapes on the picture; background as
+a class.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ class Occluders:
 
 
 class _Canvas:
-    """Paints shapes over each other. Coordinates are pixels; `box` bounds the main figure within the picture."""
+    """Paints shapes over each other. Coordinates are pixels; `box` bounds the main figure within the
+    picture.
+    """
 
     def __init__(self, ids: Tensor, seed: int, box: Tensor, height: int, width: int) -> None:
         self.draws = Draws(ids, seed, "occluder")
@@ -31,7 +35,8 @@ class _Canvas:
         self.y = (torch.arange(height, device=device) + .5)[None, :, None]        # [1,H,1]
         self.x = (torch.arange(width, device=device) + .5)[None, None]            # [1,1,W]
         self.left, self.top, self.right, self.bottom = (side[:, None, None] for side in box.unbind(1))
-        self.unit = (self.bottom - self.top).clamp(min=height * .3)               # [K,1,1] the figure's height
+        # [K,1,1] the figure's height
+        self.unit = (self.bottom - self.top).clamp(min=height * .3)
         self.height, self.width = height, width
         self.colour = box.new_zeros(len(ids), 3, height, width)
         self.cover = box.new_zeros(len(ids), height, width)
@@ -47,13 +52,16 @@ class _Canvas:
         return to_linear(cloth_colour(self.draws, name, .3))[..., None, None]
 
     def add(self, distance: Tensor, colour: Tensor, mask: Tensor) -> None:
-        """`distance`: pixels, negative inside; `colour`: [K,3,1,1] or [K,3,H,W]; `mask`: [K] whose picture gets it."""
+        """`distance`: pixels, negative inside; `colour`: [K,3,1,1] or [K,3,H,W]; `mask`: [K] whose picture
+        gets it.
+        """
         cover = inside(distance, .7) * mask[:, None, None]
         self.colour = self.colour + (colour - self.colour) * cover[:, None]
         self.cover = self.cover + (1 - self.cover) * cover
 
 
-def draw_occluders(ids: Tensor, seed: int, boxes: Tensor, height: int, width: int, probability: float) -> Occluders:
+def draw_occluders(ids: Tensor, seed: int, boxes: Tensor, height: int, width: int,
+                   probability: float) -> Occluders:
     """`boxes`: [B,4] left, top, right, bottom of the main figures in pixels."""
     draws = Draws(ids, seed, "occluder")
     picture = draws.chance("present", probability).nonzero()[:, 0]
@@ -76,9 +84,11 @@ def _box(canvas: _Canvas, mask: Tensor) -> None:
     colour = canvas.cloth("box") * .8 + .03
     shade = 1 - .25 * ((canvas.y - top) / canvas.unit).clamp(0, 1)[:, None]
     canvas.add(_rectangle(canvas, x, half, top, canvas.height), colour * shade, mask)
-    canvas.add(_rectangle(canvas, x, half - (top - canvas.y).clamp(min=0) * .6, top - depth, top), colour * 1.25 + .03, mask)
+    canvas.add(_rectangle(canvas, x, half - (top - canvas.y).clamp(min=0) * .6, top - depth, top),
+               colour * 1.25 + .03, mask)
     board = canvas.number("board", .25, .6) * canvas.unit
-    canvas.add((canvas.y - top - board).abs() - canvas.unit * .006 + 1e3 * ((canvas.x - x).abs() > half), colour * .45, mask)
+    canvas.add((canvas.y - top - board).abs() - canvas.unit * .006 + 1e3 * ((canvas.x - x).abs() > half),
+               colour * .45, mask)
 
 
 def _pole(canvas: _Canvas, mask: Tensor) -> None:
@@ -103,11 +113,12 @@ def _plant(canvas: _Canvas, mask: Tensor) -> None:
         along = dx * angle.sin() + dy * angle.cos()
         share = (along / length).clamp(0, 1)
         off = (dx * angle.cos() - dy * angle.sin() - .18 * length * angle * share * share).abs()
-        distance = torch.maximum(off - length * .11 * (4 * share * (1 - share)).sqrt(), torch.maximum(-along, along - length))
+        distance = torch.maximum(off - length * .11 * (4 * share * (1 - share)).sqrt(),
+                                 torch.maximum(-along, along - length))
         rib = .8 + .3 * inside(off - length * .012, .7)
         canvas.add(distance, green * canvas.number(f"leaf {k}/value", .7, 1.4)[:, None] * rib[:, None], mask)
-    canvas.add(_rectangle(canvas, x, canvas.unit * .07 - (canvas.y - root).clamp(min=0) * .2, root, canvas.height),
-               canvas.cloth("pot") * .7, mask)
+    canvas.add(_rectangle(canvas, x, canvas.unit * .07 - (canvas.y - root).clamp(min=0) * .2, root,
+                          canvas.height), canvas.cloth("pot") * .7, mask)
 
 
 def _table(canvas: _Canvas, mask: Tensor) -> None:
@@ -117,5 +128,6 @@ def _table(canvas: _Canvas, mask: Tensor) -> None:
     for side in (-1.0, 1.0):
         leg = x + side * half * .85
         canvas.add(_rectangle(canvas, leg, canvas.unit * .014, top, canvas.height), colour * .55, mask)
-    canvas.add(_rectangle(canvas, x, half - (top - canvas.y).clamp(min=0) * .8, top - thick * 1.8, top), colour * 1.2, mask)
+    canvas.add(_rectangle(canvas, x, half - (top - canvas.y).clamp(min=0) * .8, top - thick * 1.8, top),
+               colour * 1.2, mask)
     canvas.add(_rectangle(canvas, x, half, top, top + thick), colour * .75, mask)

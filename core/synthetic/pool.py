@@ -1,4 +1,6 @@
-"""Data sets of people on disk: shards for training, or single pictures with annotation for people to look at."""
+"""Data sets of people on disk: shards for training, or single pictures with annotation for people to look
+at.
+"""
 from __future__ import annotations
 
 import json
@@ -44,11 +46,12 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def write_pool(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
-    """Writes `pool-00000.safetensors` and so on, 512 people each, whole or not at all; finished shards are kept.
+    """Writes `pool-00000.safetensors` and so on, 512 people each, whole or not at all; finished shards are
+    kept.
 
-    Fields: image uint8 [n,3,H,W]; regions, people, people_regions uint8 [n,H,W]; keypoints float32 [n,3,18,2] in
-    pixels; visibility uint8 [n,3,18]; identity float16 [n,D]. Raises ValueError when the folder holds shards of
-    other settings.
+    Fields: image uint8 [n,3,H,W]; regions, people, people_regions uint8 [n,H,W]; keypoints float32
+    [n,3,18,2] in pixels; visibility uint8 [n,3,18]; identity float16 [n,D]. Raises ValueError when the
+    folder holds shards of other settings.
     """
     from safetensors.torch import save_file
 
@@ -77,12 +80,14 @@ def _shard(settings: PoolSettings, first: int, count: int, runtime: Runtime) -> 
     runtime.check_interrupt()
     people = settings.render(first, count, runtime.device)
     return {"image": to_uint8(people.image), "regions": people.regions, "people": people.people,
-            "people_regions": people.people_regions, "keypoints": people.keypoints, "visibility": people.visibility,
-            "identity": people.identity_vector.half()}
+            "people_regions": people.people_regions, "keypoints": people.keypoints,
+            "visibility": people.visibility, "identity": people.identity_vector.half()}
 
 
 def write_pictures(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
-    """Writes `person-000000.png`, its label map `.labels.png` (pixel = region class) and `.json` with keypoints."""
+    """Writes `person-000000.png`, its label map `.labels.png` (pixel = region class) and `.json` with
+    keypoints.
+    """
     progress = runtime.progress(settings.count, folder.name)
     for first in range(0, settings.count, 64):
         count = min(64, settings.count - first)
@@ -100,12 +105,14 @@ def _write_picture(stem: Path, people: Rendering, k: int, settings: PoolSettings
 
     labels = Image.fromarray(people.regions[k].numpy(), "P")
     labels.putpalette(REGION_PALETTE.flatten().tolist())
-    pictures = {".png": Image.fromarray(to_uint8(people.image[k]).movedim(0, -1).numpy()), ".labels.png": labels}
+    pictures = {".png": Image.fromarray(to_uint8(people.image[k]).movedim(0, -1).numpy()),
+                ".labels.png": labels}
     for suffix, picture in pictures.items():
         with atomic_write(stem.with_name(stem.name + suffix)) as temporary:
             picture.save(temporary, optimize=True)
     with atomic_write(stem.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(_annotation(stem.name, people, k, settings), indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps(_annotation(stem.name, people, k, settings), indent=1),
+                             encoding="utf-8")
 
 
 def _annotation(name: str, people: Rendering, k: int, settings: PoolSettings) -> dict:

@@ -21,11 +21,12 @@ class Material(IntEnum):
     HAIR = 2
     TOP = 3
     BOTTOM = 4
-    SHOE = 5
-    BOOT = 6
-    HAT = 7
-    ACCESSORY = 8
-    SEAT = 9
+    HIPS = 5
+    SHOE = 6
+    BOOT = 7
+    HAT = 8
+    ACCESSORY = 9
+    SEAT = 10
 
 
 class Group(IntEnum):
@@ -50,10 +51,10 @@ class Group(IntEnum):
 class Primitives:
     """N figures of P slots each, world coordinates in metres.
 
-    Local frame of a slot: origin at `start`, y towards `end`, x the part of `hint` across it, each axis divided by
-    its scale. `clip`: (nx, ny, nz, d), local points with n.p > d are cut away; a hollow one has no end cap and shows
-    its inside. `along`: garment coordinate at start and end, metres along the body (hip 0, shoulder .46, knee -.42,
-    ankle -.82).
+    Local frame of a slot: origin at `start`, y towards `end`, x the part of `hint` across it, each axis
+    divided by its scale. `clip`: (nx, ny, nz, d), local points with n.p > d are cut away; a hollow one has
+    no end cap and shows its inside. `along`: texture coordinate at start and end of a limb, metres along the
+    body (hip 0, shoulder .46, knee -.42, ankle -.82).
     """
 
     start: Tensor       # [N,P,3]
@@ -104,31 +105,39 @@ class Builder:
             scale: tuple[Number, Number, Number] = (1, 1, 1), along: tuple[Number, Number] = (0, 1),
             clip: tuple[Number, Number, Number, Number] = (0, 0, 0, 1), hollow: bool = False,
             active: Tensor | None = None) -> None:
-        """`start`, `end`, `hint`: [N,3]; numbers or [N] tensors elsewhere. `active`: [N] bool, None = always."""
+        """`start`, `end`, `hint`: [N,3]; numbers or [N] tensors elsewhere. `active`: [N] bool, None =
+        always.
+        """
         count, device = self._like.shape[0], self._like.device
-        region = part.region if isinstance(part.region, Tensor) else torch.full((count,), part.region, device=device)
-        self._slots.append({
-            "start": start, "end": end, "hint": hint, "radius": self._columns(radius), "scale": self._columns(scale),
-            "along": self._columns(along), "clip": self._columns(clip), "region": region,
-            "material": torch.full((count,), int(part.material), device=device),
-            "group": torch.full((count,), int(part.group), device=device),
-            "hollow": torch.full((count,), hollow, device=device),
-            "active": torch.ones(count, dtype=torch.bool, device=device) if active is None else active,
-        })
+        region = part.region if isinstance(part.region, Tensor) else torch.full((count,), part.region,
+                                                                                device=device)
+        self._slots.append({"start": start, "end": end, "hint": hint, "radius": self._columns(radius),
+                            "scale": self._columns(scale), "along": self._columns(along),
+                            "clip": self._columns(clip), "region": region,
+                            "material": torch.full((count,), int(part.material), device=device),
+                            "group": torch.full((count,), int(part.group), device=device),
+                            "hollow": torch.full((count,), hollow, device=device),
+                            "active": torch.ones(count, dtype=torch.bool, device=device) if active is None
+                            else active, })
 
     def sphere(self, part: Part, centre: Tensor, radius: Number, frame_axes: Tensor, *,
                scale: tuple[Number, Number, Number] = (1, 1, 1), clip: tuple[Number, ...] = (0, 0, 0, 1),
                active: Tensor | None = None) -> None:
-        """An ellipsoid with the axes of a frame, `frame_axes`: [N,3,3]. The tiny axis defines its direction."""
+        """An ellipsoid with the axes of a frame, `frame_axes`: [N,3,3]. The tiny axis defines its
+        direction.
+        """
         tip = centre + frame_axes[:, :, 1] * 1e-4
-        self.add(part, centre, tip, (radius, radius), frame_axes[:, :, 0], scale=scale, clip=clip, active=active)
+        self.add(part, centre, tip, (radius, radius), frame_axes[:, :, 0], scale=scale, clip=clip,
+                 active=active)
 
     def build(self) -> Primitives:
-        return Primitives(**{f.name: torch.stack([slot[f.name] for slot in self._slots], 1) for f in fields(Primitives)})
+        return Primitives(**{f.name: torch.stack([slot[f.name] for slot in self._slots], 1)
+                             for f in fields(Primitives)})
 
 
 def in_view(primitives: Primitives, eye: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Start and end [N,P,3] and the rows view -> local [N,P,3,3] (divided by the scales), seen from `eye` [N,3] with
+    """Start and end [N,P,3] and the rows view -> local [N,P,3,3] (divided by the scales), seen from `eye`
+    [N,3] with
     `turn` [N,3,3]; depth is the third coordinate."""
     axes, _ = primitives.local_axes()
     turn_ = turn[:, None]

@@ -1,8 +1,8 @@
 """Exact intersection of pixel rays with rounded cones, over a flat list of (primitive, pixel) candidates.
 
-A ray is o + t d in a primitive's local frame; t is the depth. Both are linear in the pixel position and one of them is
-constant (o in perspective, d in orthographic views), so the discriminants of the cone and of its two spheres are
-quadratic polynomials of the pixel position: six coefficients each, found once per primitive.
+A ray is o + t d in a primitive's local frame; t is the depth. Both are linear in the pixel position and one
+of them is constant (o in perspective, d in orthographic views), so the discriminants of the cone and of its
+two spheres are quadratic polynomials of the pixel position: six coefficients each, found once per primitive.
 """
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ class Fragments:
 class RayTable:
     """What the ray casting knows of the K slots that show, one row per quantity.
 
-    `forms`: [18,K] local origin (x, y, z) and direction (x, y, z) as linear forms (constant, per column, per row);
-    `discriminants`: [18,K] float32, cone, start sphere, end sphere; both relative to the pixel centre at the box corner.
+    `forms`: [18,K] local origin (x, y, z) and direction (x, y, z) as linear forms (constant, per column, per
+    row);
+    `discriminants`: [18,K] float32, cone, start sphere, end sphere; both relative to the pixel centre at the
+    box corner.
     """
 
     slot: Tensor            # [K] int64, index into N*P
@@ -47,7 +49,8 @@ class RayTable:
     box: Tensor             # [4,K] int64: left, top, right, bottom
     forms: Tensor           # [18,K] float32
     discriminants: Tensor   # [18,K] float32
-    shape: Tensor           # [9,K] float32: length, radii, sin, tan, cone radius at 0, lowest y, highest y, hollow
+    # [9,K] float32: length, radii, sin, tan, cone radius at 0, lowest y, highest y, hollow
+    shape: Tensor
     clip: Tensor            # [4,K] float32
 
 
@@ -65,10 +68,14 @@ def _scaled(a: list[Tensor], factor: Tensor) -> list[Tensor]:
     return [part * factor for part in a]
 
 
-def _screen_box(start: Tensor, end: Tensor, axes: Tensor, radius: Tensor, camera: Camera, height: int, width: int) -> Tensor:
-    """[N,P,4] left, top, right, bottom in pixels, clamped to the picture. `axes`: [N,P,3,3] rows view -> local."""
+def _screen_box(start: Tensor, end: Tensor, axes: Tensor, radius: Tensor, camera: Camera, height: int,
+                width: int) -> Tensor:
+    """[N,P,4] left, top, right, bottom in pixels, clamped to the picture. `axes`: [N,P,3,3] rows view ->
+    local.
+    """
     size = (axes * axes).sum(-1)                                            # [N,P,3] 1 / scale^2
-    reach = ((axes[..., :2] / size[..., None]) ** 2).sum(-2).sqrt()         # [N,P,2] extent of a unit sphere in x, y
+    # [N,P,2] extent of a unit sphere in x, y
+    reach = ((axes[..., :2] / size[..., None]) ** 2).sum(-2).sqrt()
     corners = []
     for point, k in ((start, 0), (end, 1)):
         extent = reach * radius[..., k : k + 1]
@@ -79,7 +86,8 @@ def _screen_box(start: Tensor, end: Tensor, axes: Tensor, radius: Tensor, camera
             near = (point[..., 2:3] - depth_extent).clamp(min=.3)
             scale = camera.focal[:, None, None] / near
             extent = extent + (point[..., :2].abs() * depth_extent / point[..., 2:3].clamp(min=.3)) * 1.0
-        middle = point[..., :2] * (scale if camera.orthographic else camera.focal[:, None, None] / point[..., 2:3].clamp(min=.3))
+        middle = point[..., :2] * (scale if camera.orthographic else camera.focal[:, None, None]
+                                   / point[..., 2:3].clamp(min=.3))
         middle = middle + camera.centre[:, None]
         corners.append((middle - extent * scale - .6, middle + extent * scale + .6))
     low = torch.minimum(corners[0][0], corners[1][0]).floor()
@@ -120,8 +128,8 @@ def build_table(primitives: Primitives, camera: Camera, picture: Tensor, height:
     shape = _shape(primitives, rows)
     forms = torch.stack([part for form in origin + direction for part in form])
     polynomials = _discriminants(origin, direction, shape, camera.orthographic)
-    return RayTable(slot, figure, picture[figure], rows(axes).contiguous(), corner.contiguous(), forms.float(), polynomials.float(), shape.float(),
-                    rows(primitives.clip).contiguous())
+    return RayTable(slot, figure, picture[figure], rows(axes).contiguous(), corner.contiguous(),
+                    forms.float(), polynomials.float(), shape.float(), rows(primitives.clip).contiguous())
 
 
 def _shape(primitives: Primitives, rows) -> Tensor:
@@ -131,14 +139,16 @@ def _shape(primitives: Primitives, rows) -> Tensor:
     sine = ((first - last) / length.clamp(min=1e-6)).clamp(-.97, .97)
     cosine = (1 - sine * sine).sqrt()
     hollow = rows(primitives.hollow)[0].double()
-    return torch.stack([length, first, last, sine, sine / cosine, first / cosine, first * sine, length + last * sine, hollow])
+    return torch.stack([length, first, last, sine, sine / cosine, first / cosine, first * sine, length + last
+                        * sine, hollow])
 
 
 def _discriminants(origin: list, direction: list, shape: Tensor, orthographic: bool) -> Tensor:
     """[18,K] float64: positive where a ray meets the infinite cone, the start sphere, the end sphere."""
     length, first, last, _, tangent, base, *_ = shape
     (ox, oy, oz), (dx, dy, dz) = origin, direction
-    slope = [base - tangent * oy[0], -tangent * oy[1], -tangent * oy[2]]     # cone radius along the ray's start
+    # cone radius along the ray's start
+    slope = [base - tangent * oy[0], -tangent * oy[1], -tangent * oy[2]]
     minus = -torch.ones_like(length)
     a2 = _sum(_product(dx, dx), _product(dz, dz), _scaled(_product(dy, dy), -tangent * tangent))
     a1 = _sum(_product(ox, dx), _product(oz, dz), _scaled(_product(slope, dy), tangent))
@@ -163,17 +173,21 @@ def _discriminant(a2: list, a1: list, a0: list, orthographic: bool) -> Tensor:
 def _expand(counts: Tensor) -> tuple[Tensor, Tensor]:
     """Counts [K] -> for each of their sum: which entry it belongs to, and its number within."""
     total = int(counts.sum())
-    owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts, output_size=total)
+    owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts,
+                                    output_size=total)
     first = counts.cumsum(0) - counts
     return owner, torch.arange(total, device=counts.device) - first.index_select(0, owner)
 
 
 def _candidates(table: RayTable) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    """Rows of the table, columns and rows relative to the box, and the three discriminants, where any is positive."""
+    """Rows of the table, columns and rows relative to the box, and the three discriminants, where any is
+    positive.
+    """
     left, top, right, bottom = table.box
     owner, row = _expand(bottom - top)                                       # one entry per row of a box
     y = row.float()
-    line = []                                                                # constant, x, xx of each polynomial
+    # constant, x, xx of each polynomial
+    line = []
     for k in range(3):
         c0, cx, cy, cxx, cxy, cyy = (c.index_select(0, owner) for c in table.discriminants[6 * k : 6 * k + 6])
         line.append((c0 + y * (cy + y * cyy), cx + y * cxy, cxx))

@@ -1,7 +1,7 @@
 """People with exact annotation: identity, pose, camera and scene in, picture and labels out.
 
-Two modes. *studio*: plain sweep, one scale, centred, nobody else: for networks that move or restyle one person.
-*scene*: all backgrounds, bystanders, things in front, crops: for detection and inpainting.
+Two modes. *studio*: plain sweep, one scale, centred, nobody else: for networks that move or restyle one
+person. *scene*: all backgrounds, bystanders, things in front, crops: for detection and inpainting.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .poses import BodyPose, sample_pose
 from .raycast import FAR, build_table, cast_rays, nearest
 from .rng import Draws
 from .shading import shade
-from .skeleton import Frame, Skeleton, build_skeleton
+from .skeleton import Frame, Skeleton, build_skeleton, skirt_frame
 from .surface import find_surface
 from .texture import Look
 
@@ -57,7 +57,8 @@ class Rendering:
 
     @staticmethod
     def concatenate(parts: list[Rendering]) -> Rendering:
-        return Rendering(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Rendering)})
+        return Rendering(**{f.name: torch.cat([getattr(p, f.name) for p in parts])
+                            for f in fields(Rendering)})
 
 
 @dataclass(frozen=True)
@@ -74,22 +75,23 @@ class _Settings:
 
 @torch.no_grad()
 def render_people(ids: Tensor, height: int, width: int, *, seed: int = 0, mode: str = "scene",
-                  identity: Identity | None = None, pose: BodyPose | None = None, camera: Camera | None = None,
-                  bystanders: float = .2, occluders: float = .1, crops: float = .3, supersample: int = 2) -> Rendering:
+                  identity: Identity | None = None, pose: BodyPose | None = None, camera: Camera
+                  | None = None, bystanders: float = .2, occluders: float = .1, crops: float = .3,
+                  supersample: int = 2) -> Rendering:
     """Draws one picture per id.
 
-    `ids`: [B] integers, the scenes: background, light, bystanders, framing. `identity`, `pose`, `camera`: [B] people,
-    poses and views; by default those of the same ids. `bystanders`, `occluders`, `crops`: shares of the pictures
-    that have them (scene mode only). A picture does not depend on the others of its batch. Raises ValueError for
-    an unknown mode or a size below 16.
+    `ids`: [B] integers, the scenes: background, light, bystanders, framing. `identity`, `pose`, `camera`:
+    [B] people, poses and views; by default those of the same ids. `bystanders`, `occluders`, `crops`: shares
+    of the pictures that have them (scene mode only). A picture does not depend on the others of its batch.
+    Raises ValueError for an unknown mode or a size below 16.
     """
     if mode not in ("scene", "studio"):
         raise ValueError(f"mode should be scene or studio; got {mode!r}.")
     if min(height, width) < 16:
         raise ValueError(f"people need at least 16x16 pixels; got height {height}, width {width}.")
     studio = mode == "studio"
-    settings = _Settings(height, width, seed, studio, *((0.0, 0.0, 0.0) if studio else (bystanders, occluders, crops)),
-                         supersample)
+    settings = _Settings(height, width, seed, studio,
+                         *((0.0, 0.0, 0.0) if studio else (bystanders, occluders, crops)), supersample)
     identity = sample_identity(ids, seed) if identity is None else identity
     pose = sample_pose(ids, seed) if pose is None else pose
     step = max(1, min(64, _CHUNK // (height * width * supersample**2)))
@@ -143,7 +145,8 @@ def _bystander_place(draws: Draws, side: Tensor) -> Tensor:
     return torch.stack([x, torch.zeros_like(x), z], -1)
 
 
-def _render(ids: Tensor, identity: Identity, pose: BodyPose, camera: Camera | None, settings: _Settings) -> Rendering:
+def _render(ids: Tensor, identity: Identity, pose: BodyPose, camera: Camera | None,
+            settings: _Settings) -> Rendering:
     count, height, width, fine = len(ids), settings.height, settings.width, settings.supersample
     cast = _gather_cast(ids, identity, pose, settings)
     if camera is None:
@@ -186,25 +189,30 @@ def _render(ids: Tensor, identity: Identity, pose: BodyPose, camera: Camera | No
 def _view_frames(skeleton: Skeleton, camera: Camera) -> dict[str, Frame]:
     """The bones that textures are painted on, in view coordinates."""
     bones = {"head": skeleton.head, "chest": skeleton.chest, "pelvis": skeleton.pelvis,
+             "skirt": skirt_frame(skeleton),
              "left_foot": skeleton.foot["left"], "right_foot": skeleton.foot["right"]}
     return {name: Frame(compose(camera.turn, bone.turn), rotate(camera.turn, bone.origin - camera.eye))
             for name, bone in bones.items()}
 
 
-def _put_in_front(linear: Tensor, ids: Tensor, keypoints: Tensor, settings: _Settings) -> tuple[Tensor, Tensor]:
+def _put_in_front(linear: Tensor, ids: Tensor, keypoints: Tensor, settings: _Settings) -> tuple[Tensor,
+                                                                                                Tensor]:
     """The picture with things in front, and the share [B,H,W] of each pixel that stays clear of them."""
     clear = torch.ones_like(linear[:, 0])
     if settings.occluders > 0:
         boxes = torch.cat([keypoints.amin(1), keypoints.amax(1)], 1)
-        things = draw_occluders(ids, settings.seed, boxes, settings.height, settings.width, settings.occluders)
+        things = draw_occluders(ids, settings.seed, boxes, settings.height, settings.width,
+                                settings.occluders)
         clear[things.picture] = 1 - things.cover
         linear = linear.clone()
         linear[things.picture] = linear[things.picture] * (1 - things.cover[:, None]) + things.colour
     return linear, clear
 
 
-def _visibility(keypoints: Tensor, joint_depth: Tensor, cast: _Cast, depth: Tensor, people: Tensor, fine: int) -> Tensor:
-    """[N,18] uint8. A joint is visible when its pixel shows its person, no further in front of it than a limb's radius.
+def _visibility(keypoints: Tensor, joint_depth: Tensor, cast: _Cast, depth: Tensor, people: Tensor,
+                fine: int) -> Tensor:
+    """[N,18] uint8. A joint is visible when its pixel shows its person, no further in front of it than a
+    limb's radius.
 
     A pixel that shows no body means hidden: in profile the facial points often fall beside the face.
     """

@@ -1,6 +1,8 @@
-"""Random numbers that are pure functions of (seed, id, purpose, name), the same on every device and in every batch.
+"""Random numbers that are pure functions of (seed, id, purpose, name), the same on every device and in every
+batch.
 
-A counter-based generator would tie a person to its position in the batch; hashing ties every number to a name instead.
+A counter-based generator would tie a person to its position in the batch; hashing ties every number to a
+name instead.
 """
 from __future__ import annotations
 

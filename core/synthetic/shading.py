@@ -1,4 +1,6 @@
-"""Colours of surface samples: paint by material, then light, shadow and ambient occlusion, in linear light."""
+"""Colours of surface samples: paint by material, then light, shadow and ambient occlusion, in linear
+light.
+"""
 from __future__ import annotations
 
 import torch
@@ -23,11 +25,10 @@ from .texture import (
     paint_top,
 )
 
-_PAINTERS = {
-    (Material.FACE,): paint_face, (Material.HAIR,): paint_hair, (Material.BOTTOM,): paint_bottom,
-    (Material.SHOE, Material.BOOT): paint_shoes, (Material.HAT,): paint_hat, (Material.ACCESSORY,): paint_accessory,
-    (Material.SEAT,): paint_seat, (Material.SKIN,): paint_skin, (Material.TOP,): paint_top,
-}
+_PAINTERS = {(Material.FACE,): paint_face, (Material.HAIR,): paint_hair,
+             (Material.BOTTOM, Material.HIPS): paint_bottom, (Material.SHOE, Material.BOOT): paint_shoes,
+             (Material.HAT,): paint_hat, (Material.ACCESSORY,): paint_accessory, (Material.SEAT,): paint_seat,
+             (Material.SKIN,): paint_skin, (Material.TOP,): paint_top, }
 _GLOSS = {Material.HAIR: .35, Material.SHOE: .18, Material.BOOT: .18}
 #: Ambient occlusion: directions on the screen, and how far to look in metres.
 _AROUND = ((1, 0, .035), (.707, .707, .085), (0, 1, .035), (-.707, .707, .085),
@@ -62,8 +63,8 @@ def _per_picture(values: Tensor, picture: Tensor) -> Tensor:
     return values.t().contiguous().index_select(1, picture)
 
 
-def shade(look: Look, surface: Surface, camera: Camera, light: Light, shadows: ShadowMap | None, depth: Tensor,
-          height: int, width: int) -> tuple[Tensor, Tensor]:
+def shade(look: Look, surface: Surface, camera: Camera, light: Light, shadows: ShadowMap | None,
+          depth: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Linear RGB [3,S] and region classes [S]. `depth`: the depth buffer [B*H*W]."""
     colour, region = paint(look, surface)
     colour, picture = to_linear(colour), surface.picture
@@ -94,7 +95,8 @@ def _towards_eye(surface: Surface) -> Vector:
     return x * scale, y * scale, z * scale
 
 
-def _add_highlights(colour: Tensor, surface: Surface, view: Vector, to_light: Vector, key: Tensor, lit: Tensor) -> Tensor:
+def _add_highlights(colour: Tensor, surface: Surface, view: Vector, to_light: Vector, key: Tensor,
+                    lit: Tensor) -> Tensor:
     """Blinn highlights on hair and shoes; only where light falls."""
     gloss = torch.zeros(len(Material), device=lit.device)
     for material, amount in _GLOSS.items():
@@ -114,11 +116,13 @@ def _shadow(surface: Surface, diffuse: Tensor, camera: Camera, shadows: ShadowMa
     """[S] share of light. Looked up 2.5 cm off the surface, or legs get stripes."""
     index = (diffuse > 0).nonzero()[:, 0]
     picture = surface.picture.index_select(0, index)
-    off = [(p + .025 * n).index_select(0, index) for p, n in zip(surface.position, surface.normal, strict=True)]
+    off = [(p + .025 * n).index_select(0, index) for p,
+           n in zip(surface.position, surface.normal, strict=True)]
     turn = camera.turn.reshape(-1, 9).t().contiguous()
     rows = [row.index_select(0, picture) for row in turn]
     eye = _per_picture(camera.eye, picture)
-    world = torch.stack([off[0] * rows[k] + off[1] * rows[3 + k] + off[2] * rows[6 + k] + eye[k] for k in range(3)])
+    world = torch.stack([off[0] * rows[k] + off[1] * rows[3 + k] + off[2] * rows[6 + k] + eye[k]
+                         for k in range(3)])
     lit = torch.zeros_like(diffuse)
     return lit.index_copy_(0, index, shadows.lit(world, picture, .04))
 

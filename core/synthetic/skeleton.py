@@ -1,4 +1,6 @@
-"""Joints in metres, y up, floor at 0; the unturned person faces +z, left is +x. Standard height about 1.73 m."""
+"""Joints in metres, y up, floor at 0; the unturned person faces +z, left is +x. Standard height about 1.73
+m.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -6,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .geometry import RADIANS, compose, normalise, rotate, rotation_x, rotation_y, rotation_z, vector
+from .geometry import RADIANS, compose, dot, normalise, rotate, rotation_x, rotation_y, rotation_z, vector
 from .identity import Identity
 from .poses import BodyPose
 
@@ -38,7 +40,9 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """One frame per bone, at its upper joint; hands and feet at wrist and ankle. Keys are "left" and "right"."""
+    """One frame per bone, at its upper joint; hands and feet at wrist and ankle. Keys are "left" and
+    "right".
+    """
 
     pelvis: Frame
     chest: Frame
@@ -69,8 +73,10 @@ class Skeleton:
     def keypoints(self) -> Tensor:
         """[N,18,3] in OpenPose order. Face points lie about 8 mm inside the surface."""
         shoulder = {side: self.upper_arm[side].origin for side, _ in SIDES}
-        arms = [frame[side].origin for side in ("right", "left") for frame in (self.upper_arm, self.forearm, self.hand)]
-        legs = [frame[side].origin for side in ("right", "left") for frame in (self.thigh, self.shin, self.foot)]
+        arms = [frame[side].origin for side in ("right", "left")
+                for frame in (self.upper_arm, self.forearm, self.hand)]
+        legs = [frame[side].origin for side in ("right", "left")
+                for frame in (self.thigh, self.shin, self.foot)]
         face = [self.on_head(-.034, .012, .080), self.on_head(.034, .012, .080),
                 self.on_head(-.074, -.002, -.004), self.on_head(.074, -.002, -.004)]
         neck = (shoulder["left"] + shoulder["right"]) * .5
@@ -87,20 +93,35 @@ class Skeleton:
         return torch.cat([self.keypoints(), torch.stack(points, 1)], 1)
 
 
+def skirt_frame(skeleton: Skeleton) -> Frame:
+    """At the pelvis, y away from the middle of the knees, x from the right to the left knee: where a skirt
+    hangs.
+    """
+    left, right = skeleton.shin["left"].origin, skeleton.shin["right"].origin
+    up = normalise(skeleton.pelvis.origin - (left + right) * .5)
+    span = left - right + skeleton.pelvis.axis(0) * .05          # the small part decides when the knees touch
+    across = normalise(span - dot(span, up)[:, None] * up)
+    return Frame(torch.stack([across, up, torch.linalg.cross(across, up)], -1), skeleton.pelvis.origin)
+
+
 def build_skeleton(identity: Identity, pose: BodyPose) -> Skeleton:
-    """Forward kinematics; then the lowest of soles, knees and seat goes to the floor, the trunk to x = z = 0."""
+    """Forward kinematics; then the lowest of soles, knees and seat goes to the floor, the trunk to x = z =
+    0.
+    """
     size = identity.height
     pelvis = Frame(compose(rotation_y(pose.radians("yaw")), rotation_x(pose.radians("root_pitch")),
                            rotation_z(pose.radians("root_roll"))), size.new_zeros(len(size), 3))
-    chest = Frame(compose(pelvis.turn, rotation_y(pose.radians("spine_twist")), rotation_x(pose.radians("spine_pitch")),
-                          rotation_z(pose.radians("spine_roll"))), pelvis.at(0, .08 * size, 0))
+    chest = Frame(compose(pelvis.turn, rotation_y(pose.radians("spine_twist")),
+                          rotation_x(pose.radians("spine_pitch")), rotation_z(pose.radians("spine_roll"))),
+                  pelvis.at(0, .08 * size, 0))
     neck, head_base, head = _head(identity, pose, chest)
     arms = {side: _arm(identity, pose, chest, side, sign) for side, sign in SIDES}
     legs = {side: _leg(identity, pose, pelvis, side, sign) for side, sign in SIDES}
     feet = _flat_feet({side: leg[2] for side, leg in legs.items()}, pose)
     skeleton = Skeleton(pelvis, chest, neck, head_base, head,
                         *({side: arm[k] for side, arm in arms.items()} for k in range(3)),
-                        *({side: leg[k] for side, leg in legs.items()} for k in range(2)), feet, identity.head)
+                        *({side: leg[k] for side, leg in legs.items()} for k in range(2)), feet,
+                        identity.head)
     middle = (neck.origin + pelvis.origin) * .5
     return skeleton.moved(vector(-middle[:, 0], _floor_offset(skeleton, pose), -middle[:, 2], middle))
 
@@ -109,32 +130,37 @@ def _head(identity: Identity, pose: BodyPose, chest: Frame) -> tuple[Frame, Fram
     """The head undoes part of a forward bend of the spine: people look ahead."""
     pitch, yaw, roll = (pose.radians(f"neck_{name}") for name in ("pitch", "yaw", "roll"))
     size, scale = identity.height, identity.head
-    neck = Frame(compose(chest.turn, rotation_y(yaw * .4), rotation_x(pitch * .5 + 8 * RADIANS), rotation_z(roll * .5)),
-                 chest.at(0, .395 * size, -.012))
-    look = compose(chest.turn, rotation_y(yaw), rotation_x(pitch - .6 * pose.radians("spine_pitch").clamp(min=0)),
-                   rotation_z(roll))
+    neck = Frame(compose(chest.turn, rotation_y(yaw * .4), rotation_x(pitch * .5 + 8 * RADIANS),
+                         rotation_z(roll * .5)), chest.at(0, .395 * size, -.012))
+    look = compose(chest.turn, rotation_y(yaw),
+                   rotation_x(pitch - .6 * pose.radians("spine_pitch").clamp(min=0)), rotation_z(roll))
     base = Frame(look, neck.at(0, .085 * size, .008))
     return neck, base, Frame(look, base.at(0, .098 * scale, .016 * scale))
 
 
-def _arm(identity: Identity, pose: BodyPose, chest: Frame, side: str, sign: float) -> tuple[Frame, Frame, Frame]:
+def _arm(identity: Identity, pose: BodyPose, chest: Frame, side: str, sign: float) -> tuple[Frame, Frame,
+                                                                                            Frame]:
     """A raised arm (above 60 degrees) lifts the shoulder by up to 6 cm and moves it inwards."""
     flexion, abduction = pose.radians(f"{side}_shoulder_flexion"), pose.radians(f"{side}_shoulder_abduction")
     size = identity.height
     raised = ((torch.maximum(flexion, abduction).clamp(min=0) / (180 * RADIANS) - .33).clamp(min=0)) * 1.5
     turn = compose(chest.turn, rotation_z(sign * abduction), rotation_x(-flexion),
                    rotation_y(-sign * pose.radians(f"{side}_shoulder_twist")))
-    upper = Frame(turn, chest.at(sign * (.168 * identity.shoulders - .035 * raised), (.352 + .060 * raised) * size, -.006))
+    upper = Frame(turn, chest.at(sign * (.168 * identity.shoulders - .035 * raised), (.352 + .060 * raised)
+                                 * size, -.006))
     fore = Frame(compose(turn, rotation_x(-pose.radians(f"{side}_elbow"))), upper.at(0, -UPPER_ARM * size, 0))
     wrist = pose.radians(f"{side}_wrist")
-    hand = compose(fore.turn, rotation_z(wrist * .5), rotation_y(sign * 30 * RADIANS * torch.ones_like(wrist)))
+    hand = compose(fore.turn, rotation_z(wrist * .5),
+                   rotation_y(sign * 30 * RADIANS * torch.ones_like(wrist)))
     return upper, fore, Frame(hand, fore.at(0, -FOREARM * size, 0))
 
 
-def _leg(identity: Identity, pose: BodyPose, pelvis: Frame, side: str, sign: float) -> tuple[Frame, Frame, Frame]:
+def _leg(identity: Identity, pose: BodyPose, pelvis: Frame, side: str, sign: float) -> tuple[Frame, Frame,
+                                                                                             Frame]:
     length = identity.legs * identity.height
     turn = compose(pelvis.turn, rotation_z(sign * pose.radians(f"{side}_hip_abduction")),
-                   rotation_x(-pose.radians(f"{side}_hip_flexion")), rotation_y(sign * pose.radians(f"{side}_hip_twist")))
+                   rotation_x(-pose.radians(f"{side}_hip_flexion")),
+                   rotation_y(sign * pose.radians(f"{side}_hip_twist")))
     thigh = Frame(turn, pelvis.at(sign * .088 * identity.hips, -.035 * identity.height, 0))
     shin = Frame(compose(turn, rotation_x(pose.radians(f"{side}_knee"))), thigh.at(0, -THIGH * length, 0))
     foot = compose(shin.turn, rotation_x(pose.radians(f"{side}_ankle")))
@@ -152,7 +178,8 @@ def _flat_feet(feet: dict[str, Frame], pose: BodyPose) -> dict[str, Frame]:
         level = normalise(forward * forward.new_tensor([1.0, 0.0, 1.0]))
         forward = normalise(forward * (1 - near) + level * near)
         across = normalise(torch.linalg.cross(foot.axis(1), forward))
-        flat[side] = Frame(torch.stack([across, torch.linalg.cross(forward, across), forward], -1), foot.origin)
+        flat[side] = Frame(torch.stack([across, torch.linalg.cross(forward, across), forward], -1),
+                           foot.origin)
     return flat
 
 

@@ -40,7 +40,8 @@ class Surface:
 
     def subset(self, index: Tensor) -> Surface:
         def take(value):
-            return tuple(v.index_select(0, index) for v in value) if isinstance(value, tuple) else value.index_select(0, index)
+            return tuple(v.index_select(0, index) for v in value) if isinstance(value,
+                                                                                tuple) else value.index_select(0, index)
         return Surface(**{name: take(value) for name, value in vars(self).items()})
 
 
@@ -87,18 +88,21 @@ def _local(table: RayTable, fragments: Fragments, index: Tensor) -> Vector:
     return tuple(parts[k] + depth * parts[k + 3] for k in range(3))
 
 
-def _soft_normals(fragments: Fragments, table: RayTable, group: Tensor, depth: Tensor, winner: Tensor) -> Vector:
+def _soft_normals(fragments: Fragments, table: RayTable, group: Tensor, depth: Tensor,
+                  winner: Tensor) -> Vector:
     """[pixels] x 3, unit length where a figure shows.
 
-    The mean of the normals of all fragments of the winner's group, weighted by exp(-distance behind it / 22 mm):
-    without it a figure is a pile of capsules.
+    The mean of the normals of all fragments of the winner's group, weighted by exp(-distance behind it / 22
+    mm): without it a figure is a pile of capsules.
     """
     fragment_group = group.index_select(0, fragments.row)
     best = winner.index_select(0, fragments.pixel)
     behind = fragments.depth - depth.index_select(0, fragments.pixel)
-    used = ((fragment_group == fragment_group.index_select(0, best)) & (behind < 3.5 * _BLEND)).nonzero()[:, 0]
+    used = ((fragment_group == fragment_group.index_select(0, best)) & (behind < 3.5 * _BLEND)).nonzero()[:,
+                                                                                                          0]
     nx, ny, nz = _normals(fragments, table, used)
-    weight = (behind.index_select(0, used) * (-1 / _BLEND)).exp() * (nx * nx + ny * ny + nz * nz + 1e-12).rsqrt()
+    weight = (behind.index_select(0, used) * (-1 / _BLEND)).exp() * (nx * nx + ny * ny + nz * nz
+                                                                     + 1e-12).rsqrt()
     pixel = fragments.pixel.index_select(0, used)
     sums = [depth.new_zeros(depth.shape).index_add_(0, pixel, n * weight) for n in (nx, ny, nz)]
     scale = (sums[0] * sums[0] + sums[1] * sums[1] + sums[2] * sums[2] + 1e-12).rsqrt()
@@ -115,7 +119,7 @@ def _normals(fragments: Fragments, table: RayTable, index: Tensor) -> Vector:
     inverse = 1 / torch.where(beyond, last, first)
     across = torch.where(side, cosine * (qx * qx + qz * qz + 1e-12).rsqrt(), inverse)
     flip = torch.where(fragments.inner.index_select(0, index), -1.0, 1.0)
-    local = (qx * across * flip, torch.where(side, sine, (qy - torch.where(beyond, length, 0.0)) * inverse) * flip,
-             qz * across * flip)
+    local = (qx * across * flip, torch.where(side, sine, (qy - torch.where(beyond, length, 0.0)) * inverse)
+             * flip, qz * across * flip)
     axes = [a.index_select(0, row) for a in table.axes]
     return tuple(local[0] * axes[k] + local[1] * axes[3 + k] + local[2] * axes[6 + k] for k in range(3))

@@ -1,6 +1,7 @@
 """Cloth, hair, shoes and hats: display-encoded colours [3,S] of surface samples. The face is in `face.py`.
 
-Textures live in limb coordinates (u around, v along), so that they move with the limb; edges are as soft as a pixel.
+Textures live in limb coordinates (u around, v along), so that they move with the limb; edges are as soft as
+a pixel.
 """
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ class Look:
     """The figures' identities, gathered per sample, and their bones in view coordinates."""
 
     identity: Identity
-    frames: dict[str, Frame]        # head, chest, pelvis, left_foot, right_foot
+    frames: dict[str, Frame]        # head, chest, pelvis, skirt, left_foot, right_foot
 
     def number(self, name: str, figure: Tensor) -> Tensor:
         return getattr(self.identity, name).index_select(0, figure)
@@ -69,12 +70,14 @@ class Look:
         frame = self.frames[bone]
         turn = frame.turn.reshape(-1, 9).t().contiguous()
         origin = frame.origin.t().contiguous()
-        px, py, pz = (p - o.index_select(0, surface.figure) for p, o in zip(surface.position, origin, strict=True))
+        px, py, pz = (p - o.index_select(0, surface.figure) for p,
+                      o in zip(surface.position, origin, strict=True))
         rows = [row.index_select(0, surface.figure) for row in turn]
         return tuple(px * rows[k] + py * rows[3 + k] + pz * rows[6 + k] for k in range(3))
 
 
-# ---------------------------------------------------------------- patterns: share of the second and third colour
+# ---------------------------------------------------------------- patterns: share of the second and third
+# colour
 def _band(x: Tensor, period: Tensor, duty: float, edge: Tensor) -> Tensor:
     return inside((((x / period) % 1) - .5).abs() * period - duty * .5 * period, edge)
 
@@ -89,7 +92,8 @@ def _stripes(u: Tensor, v: Tensor, scale: Tensor, edge: Tensor, seed: Tensor) ->
 
 def _plaid(u: Tensor, v: Tensor, scale: Tensor, edge: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
     period = .085 * scale
-    lines = torch.maximum(_band(v + period * .5, period, .10, edge), _band(u + period * .5, period, .10, edge))
+    lines = torch.maximum(_band(v + period * .5, period, .10, edge),
+                          _band(u + period * .5, period, .10, edge))
     return .5 * _band(v, period, .45, edge) + .5 * _band(u, period, .45, edge), .8 * lines
 
 
@@ -143,36 +147,45 @@ def paint_hair(look: Look, surface: Surface) -> Tensor:
     x, y, z = look.local("head", surface)
     seed = look.number("texture", figure)
     around = angle_of(x, z + .02)
-    strands = .40 * (noise(around * 14, y * 9, seed) - .5) + .25 * (noise(around * 34 + 20, y * 14, seed) - .5)
+    strands = .40 * (noise(around * 14, y * 9, seed) - .5) + .25 * (noise(around * 34 + 20, y * 14, seed)
+                                                                    - .5)
     curls = .55 * (noise(x * 90, y * 90, seed) - .5)
-    return look.colour("hair", figure) * (1 + torch.where(look.number("hair_style", figure) == 7, curls, strands))
+    return look.colour("hair", figure) * (1 + torch.where(look.number("hair_style", figure) == 7, curls,
+                                                          strands))
 
 
-def _woven(look: Look, surface: Surface) -> Tensor:
+def _woven(look: Look, figure: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """Brightness of a fabric's fine structure and folds."""
-    seed = look.number("texture", surface.figure)
-    return (1 + .06 * (noise(surface.u * 60, surface.v * 60, seed) - .5)
-            + .12 * (noise(surface.u * 14 + 20, surface.v * 9, seed) - .5))
+    seed = look.number("texture", figure)
+    return 1 + .06 * (noise(u * 60, v * 60, seed) - .5) + .12 * (noise(u * 14 + 20, v * 9, seed) - .5)
 
 
 def paint_top(look: Look, surface: Surface) -> tuple[Tensor, Tensor]:
-    """Shirt, sleeves and jacket, and the regions [S]: bare skin in the neckline, straps of the backpack."""
+    """Shirt, sleeves and jacket, and the regions [S]: bare skin in the neckline, straps of the backpack.
+
+    On the trunk the texture is wrapped around the chest, across all the shapes it is made of.
+    """
     figure, sleeve = surface.figure, surface.region == REGION["sleeves"]
     pattern = look.number("top_pattern", figure)
     block = sleeve & (pattern == PATTERNS.index("block"))
     pattern = torch.where(block | (sleeve & (pattern == PATTERNS.index("logo"))), 0, pattern)
     first, second, third = (look.colour("top_colours", figure, k) for k in range(3))
-    cloth = patterned(pattern, (torch.where(block, second, first), second, third), surface.u, surface.v,
-                      look.number("top_scale", figure), surface.footprint, look.number("texture", figure))
-    cloth, region = cloth * _woven(look, surface), surface.region.clone()
     trunk = (~sleeve).nonzero()[:, 0]
-    painted, painted_region = _chest_details(look, surface.subset(trunk), cloth.index_select(1, trunk))
+    chest = surface.subset(trunk)
+    x, y, z = look.local("chest", chest)
+    u, v = surface.u.clone(), surface.v.clone()
+    u[trunk], v[trunk] = .14 * angle_of(x, z), y + .08
+    cloth = patterned(pattern, (torch.where(block, second, first), second, third), u, v,
+                      look.number("top_scale", figure), surface.footprint, look.number("texture", figure))
+    cloth, region = cloth * _woven(look, figure, u, v), surface.region.clone()
+    painted, painted_region = _chest_details(look, chest, (x, y, z), cloth.index_select(1, trunk))
     return cloth.index_copy_(1, trunk, painted), region.index_copy_(0, trunk, painted_region)
 
 
-def _chest_details(look: Look, surface: Surface, cloth: Tensor) -> tuple[Tensor, Tensor]:
+def _chest_details(look: Look, surface: Surface, position: Vector, cloth: Tensor) -> tuple[Tensor, Tensor]:
+    """`position`: in the chest's frame."""
     figure = surface.figure
-    x, y, z = look.local("chest", surface)
+    x, y, z = position
     y = y / look.number("height", figure)
     front, edge = (z > 0).float(), surface.footprint * .7
     first, second, third = (look.colour("top_colours", figure, k) for k in range(3))
@@ -189,14 +202,16 @@ def _chest_details(look: Look, surface: Surface, cloth: Tensor) -> tuple[Tensor,
     crew = (x * x * .8 + (y - .425) ** 2).sqrt() - .070
     round_neck = collar == 0
     cloth = mix(cloth, second, inside(crew - .012, edge) * round_neck)
-    v_neck = inside((x.abs() * 1.55 - (y - .285)) * .55, edge) * front * ((collar == 1) & (jacket < .5)) * (y > .27)
+    v_neck = inside((x.abs() * 1.55 - (y - .285)) * .55, edge) * front * ((collar == 1)
+                                                                          & (jacket < .5)) * (y > .27)
     cloth = mix(cloth, skin, v_neck)
     cloth = mix(cloth, skin, inside(crew, edge) * round_neck)
     opening = inside(x.abs() * 1.3 - (.385 - y).clamp(min=0) * .6, edge) * front
     ring = inside(((x * x * .9 + (y - .420) ** 2).sqrt() - .088).abs() - .017, edge)
     cloth = mix(cloth, (first * .45 + .5).clamp(0, 1), ring * (1 - opening) * ((collar == 2) & (jacket < .5)))
 
-    strap = (look.number("accessory", figure) == 2) * front * inside((x.abs() - .105).abs() - .017, edge) * (y > .10)
+    strap = (look.number("accessory", figure) == 2) * front * inside((x.abs() - .105).abs() - .017,
+                                                                     edge) * (y > .10)
     cloth = mix(cloth, look.colour("accessory_colour", figure) * .8, strap)
     bare = (v_neck > .5) | ((crew < -.004) & round_neck)
     region = torch.where(bare, REGION["head"], surface.region)
@@ -235,19 +250,32 @@ def paint_bottom(look: Look, surface: Surface) -> Tensor:
     figure = surface.figure
     kind, pattern = look.number("bottom", figure), look.number("bottom_pattern", figure)
     colours = tuple(look.colour("bottom_colours", figure, k) for k in range(3))
-    cloth = patterned(pattern, colours, surface.u, surface.v, look.number("bottom_scale", figure), surface.footprint,
-                      look.number("texture", figure)) * _woven(look, surface)
     x, y, z = look.local("pelvis", surface)
+    u, v = _bottom_coordinates(look, surface, x, y, z)
+    cloth = patterned(pattern, colours, u, v, look.number("bottom_scale", figure), surface.footprint,
+                      look.number("texture", figure)) * _woven(look, figure, u, v)
     edge = surface.footprint * .7
     belt = look.number("belt", figure) * (kind < 3)
     cloth = mix(cloth, cloth.new_tensor([[.16], [.11], [.08]]), inside((y - .050).abs() - .016, edge) * belt)
     buckle = inside(torch.maximum(x.abs() - .016, (y - .05).abs() - .013), edge)
     cloth = mix(cloth, cloth.new_tensor([[.85], [.75], [.45]]), buckle * belt * (z > 0))
+    leg = (surface.material == Material.BOTTOM) & (kind < 2)
     stripe = inside((surface.angle.abs() - math.pi / 2).abs() * surface.girth - .013, edge)
-    worn = look.number("side_stripe", figure) * (kind < 2) * (surface.v < -.03)
-    cloth = mix(cloth, colours[1], stripe * worn)
-    fade = .16 * (-(((surface.v + .20) / .14) ** 2)).exp() * surface.front * (pattern == 0) * (kind < 2)
+    cloth = mix(cloth, colours[1], stripe * (look.number("side_stripe", figure) * leg * (surface.v < -.03)))
+    fade = .16 * (-(((surface.v + .20) / .14) ** 2)).exp() * surface.front * (pattern == 0) * leg
     return cloth * (1 + fade)
+
+
+def _bottom_coordinates(look: Look, surface: Surface, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor,
+                                                                                                Tensor]:
+    """Texture wrapped around each trouser leg, around the hips (x, y, z in the pelvis' frame), around a
+    skirt.
+    """
+    skirt, hips = surface.region == REGION["skirt"], surface.material == Material.HIPS
+    sx, sy, sz = look.local("skirt", surface)
+    u = torch.where(hips, .15 * angle_of(x, z), surface.u)
+    v = torch.where(hips, y, surface.v)
+    return torch.where(skirt, .16 * angle_of(sx, sz), u), torch.where(skirt, sy, v)
 
 
 def paint_shoes(look: Look, surface: Surface) -> Tensor:
@@ -282,8 +310,8 @@ def paint_accessory(look: Look, surface: Surface) -> Tensor:
     figure = surface.figure
     main = look.colour("accessory_colour", figure)
     kind = torch.where(look.number("accessory", figure) == 1, PATTERNS.index("hoops"), 0)
-    return patterned(kind, (main, main * .4 + .5, main), surface.u, surface.v * .2, look.number("top_scale", figure),
-                     surface.footprint, look.number("texture", figure))
+    return patterned(kind, (main, main * .4 + .5, main), surface.u, surface.v * .2,
+                     look.number("top_scale", figure), surface.footprint, look.number("texture", figure))
 
 
 def paint_seat(look: Look, surface: Surface) -> Tensor:

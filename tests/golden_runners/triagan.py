@@ -34,7 +34,7 @@ def run_generator(case: Any) -> dict[str, Tensor]:
 
 
 def outputs(case: Any, generator: network.Generator, styles: Forward, forward: Forward) -> dict[str, Tensor]:
-    """Every expected output; what is not asked for is not computed."""
+    """Every expected output this form of the network has; what is not asked for is not computed."""
     inputs, psi = case.inputs, case.json["psi"]
     image, mask = signed(inputs["in.img_u8"]), inputs["in.mask_u8"].float()
     planes = pose_input.network_input(mask * image, mask, inputs["in.maskrcnn_mask_u8"].float(),
@@ -58,7 +58,8 @@ def outputs(case: Any, generator: network.Generator, styles: Forward, forward: F
     }
     known: dict[str, Callable[[], Tensor]] = pictures | {
         name: (lambda value=value: value) for name, value in (latents | features).items()}
-    return {name: cut(name, known) for name in case.expected}
+    return {name: cut(known[base](), *rest) for name in case.expected
+            for base, *rest in [parts(name)] if base in known}
 
 
 def direction(case: Any, table: Tensor) -> Tensor:
@@ -72,11 +73,14 @@ def direction(case: Any, table: Tensor) -> Tensor:
     return out
 
 
-def cut(name: str, known: dict[str, Callable[[], Tensor]]) -> Tensor:
-    """`out.dec3_s0_c4` -> sample 0, channels 0::4 of dec3; `_stride4` keeps every fourth pixel."""
-    base, sample, channels, stride = re.fullmatch(
-        r"out\.(.+?)(?:_s(\d+))?(?:_c(\d+))?(?:_stride(\d+))?", name).groups()
-    value = known[base]()
+def parts(name: str) -> tuple[str | None, ...]:
+    """`out.dec3_s0_c4_stride2` -> ("dec3", "0", "4", "2"): sample 0, channels 0::4, every second pixel."""
+    match = re.fullmatch(r"out\.(.+?)(?:_s(\d+))?(?:_c(\d+))?(?:_stride(\d+))?", name)
+    assert match is not None
+    return match.groups()
+
+
+def cut(value: Tensor, sample: str | None, channels: str | None, stride: str | None) -> Tensor:
     if sample:
         value = value[int(sample):int(sample) + 1]
     if channels:

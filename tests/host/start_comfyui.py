@@ -1,13 +1,17 @@
 """Starts a ComfyUI checkout:  python start_comfyui.py CHECKOUT [arguments of its main.py]
 
-PyPI's torchvision beside PyTorch's own CPU build has no compiled operators, and importing it fails where it describes
-them to torch. Those descriptions are skipped; nothing else changes.
+Two things a test machine may lack are made up for, nothing else changes. PyPI's torchvision beside PyTorch's own CPU build
+has no compiled operators, and importing it fails where it describes them to torch: those descriptions are skipped. Where
+there is no torchaudio, an empty module stands in for it: nothing here makes a sound.
 """
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import os
 import runpy
 import sys
+import types
 from pathlib import Path
 
 import torch
@@ -25,9 +29,17 @@ def tolerate_missing_operators() -> None:
     torch.library.register_fake = register_known
 
 
+def tolerate_missing_sound() -> None:
+    if importlib.util.find_spec("torchaudio") is None:
+        for name in ("torchaudio", "torchaudio.functional", "torchaudio.transforms"):
+            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name].__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+
+
 def enter(checkout: str) -> None:
     """Makes the checkout's modules importable and its folder the current one, as its own main.py expects."""
     tolerate_missing_operators()
+    tolerate_missing_sound()
     sys.path.insert(0, checkout)
     os.chdir(checkout)
 

@@ -41,14 +41,14 @@ def test_where(tmp_path, capsys):
 
 def test_check(tmp_path, capsys, toy_system, toy_state, monkeypatch):
     good, bad = tmp_path / "good.safetensors", tmp_path / "bad.pt"
-    save_file(toy_state, good)
+    save_file(toy_state, good, {"latent": "identity"})
     bad.write_bytes(b"<html>")
     digest = f"md5:{hashlib.md5(good.read_bytes()).hexdigest()}"
     row = catalog.Published(
         "toy-1", "Toy", "toy", "inpainter", ("toy.pt",), "MIT", "yes", "alive", digest=digest)
     monkeypatch.setattr(cli, "CATALOG", (row,))
-    line = "ok    good.safetensors: toy painter, 8 parameters, published as toy-1\n"
-    assert run(capsys, "check", good) == (0, line)
+    line = "good.safetensors: toy painter, 8 numbers in 2 tensors, latent identity, published as toy-1"
+    assert run(capsys, "check", good) == (0, f"ok    {line}\n")
     code, text = run(capsys, "check", good, bad, tmp_path / "gone")
     assert code == 1
     assert [line.split()[0] for line in text.splitlines()] == ["ok", "FAIL", "FAIL"]
@@ -60,7 +60,7 @@ def test_check_covers_the_model_folder(tmp_path, capsys, toy_system, toy_state, 
     (tmp_path / "models" / "anyone").mkdir(parents=True)
     save_file(toy_state, tmp_path / "models" / "anyone" / "mine.safetensors")
     code, text = run(capsys, "check", "--root", tmp_path)
-    assert (code, text) == (0, "ok    mine.safetensors: toy painter, 8 parameters\n")
+    assert (code, text) == (0, "ok    mine.safetensors: toy painter, 8 numbers in 2 tensors\n")
 
 
 def test_convert_keeps_only_the_weights(tmp_path, capsys, toy_system, toy_state):

@@ -2,15 +2,19 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
 from anyone.core.checkpoints import available, check_state, load, load_as, model_files, resolve
 from anyone.core.runtime import Runtime
 from safetensors.torch import save_file
+
+recognise_module = importlib.import_module("anyone.core.checkpoints.recognise")
 
 
 @pytest.fixture
@@ -111,6 +115,14 @@ def test_an_unknown_file_says_what_it_holds(tmp_path, toy_system):
         "which is none of: toy painter.")
 
 
+def test_systems_are_found_by_their_folders():
+    core = Path(recognise_module.__file__).parents[1]
+    folders = [path.parent.name for path in sorted(core.glob("*/weights.py"))]
+    assert [system.name for system in recognise_module.systems()] == folders and "triagan" in folders
+    for system in recognise_module.systems():
+        assert system.select({"other": torch.ones(1), "nested": {"x": 1}}) is None
+
+
 def test_broken_numbers_are_refused(tmp_path, toy_system, toy_state):
     toy_state["linear.bias"][1] = float("nan")
     save_file(toy_state, tmp_path / "nan.safetensors")
@@ -132,6 +144,7 @@ def test_names_and_folders(tmp_path, toy_system, toy_state):
     (folder / "mine").mkdir(parents=True)
     save_file(toy_state, folder / "mine" / "toy.safetensors")
     (folder / "readme.txt").write_text("no weights")
+    (folder / ".unfinished.safetensors").touch()
     assert model_files(runtime) == ["mine/toy.safetensors"]
     assert available("inpainter", runtime)[-1] == "mine/toy.safetensors"
     for name in ("mine/toy.safetensors", "mine\\toy.safetensors"):

@@ -49,7 +49,7 @@ def tensors():
     torch.manual_seed(0)
     return {
         "float": torch.randn(3, 4), "half": torch.randn(5).half(), "bfloat": torch.randn(2).bfloat16(),
-        "double": torch.randn(2).double(), "long": torch.arange(7), "byte": torch.arange(5, dtype=torch.uint8),
+        "double": torch.randn(2).double(), "long": torch.arange(7), "byte": torch.arange(5).byte(),
         "bool": torch.tensor([True, False]), "complex": torch.randn(2, dtype=torch.complex64),
         "scalar": torch.tensor(2.5), "empty": torch.zeros(0, 3), "transposed": torch.randn(4, 3).t(),
         "slice": torch.randn(10)[2:9:3], "expanded": torch.ones(1).expand(6),

@@ -23,7 +23,7 @@ def outline(height: int, width: int, x0: int, y0: int, x1: int, y1: int) -> torc
     ((200, 150, 240, 250), (191, 147, 249, 253)),
     # 60x60: margin 6 -> 66x66; height int(66 * 1.8) = 118.
     ((200, 200, 260, 260), (197, 171, 263, 289)),
-    # An odd difference goes to the end: 41x100, margin 6 -> 47x106 -> width 58, 11 more = 5 before and 6 after.
+    # An odd difference goes to the end: 41x100, margin 6 -> 47x106 -> width 58: 5 more before and 6 after.
     ((200, 150, 241, 250), (192, 147, 250, 253)),
     # At the left border the grown box moves inwards: 46x106 at 0, then 58 wide would start at -6, moved to 0.
     ((0, 150, 40, 250), (0, 147, 58, 253)),
@@ -44,7 +44,7 @@ def test_a_box_that_touches_a_border_exactly_is_not_moved():
     # 20x90 at x 10..30, y 10..100 of 48x100: margin 4 -> x 8..32 and y 8..102, moved up to 6..100.
     # Width int(94 / 1.8) = 52: x -6..46, moved right by the two pixels that are left.
     assert person_box(outline(100, 48, 10, 10, 30, 100), CropSettings()) == CropBox(-4, 6, 48, 100)
-    # One pixel to the right it is -5..47 and moves by one; at 12 it is -4..48, which touches the border: not moved.
+    # One pixel to the right it is -5..47 and moves by one; at 12, -4..48 touches the border and stays.
     assert person_box(outline(100, 48, 11, 10, 31, 100), CropSettings()) == CropBox(-4, 6, 48, 100)
     assert person_box(outline(100, 48, 12, 10, 32, 100), CropSettings()) == CropBox(-4, 6, 48, 100)
     # At 13: -3..49 sticks out on both sides: kept.
