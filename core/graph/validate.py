@@ -6,6 +6,7 @@ import inspect
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from .standin.schema import ComfyNode, locked, node_info
@@ -68,6 +69,7 @@ class _Check:
         self.prompt, self.nodes = prompt, nodes
         used = {node["class_type"] for node in prompt.values()}
         self.info = {name: node_info(nodes[name]) for name in used}
+        self.circle = _circle(prompt)
         self._problems: dict[str, list[Problem]] = {}
 
     def problems(self, key: str) -> list[Problem]:
@@ -90,11 +92,8 @@ class _Check:
         return errors
 
     def _cycle(self, key: str) -> Iterator[Problem]:
-        sources = {str(value[0]) for value in self.prompt[key]["inputs"].values() if is_link(value)}
-        circle = sorted(source for source in sources
-                        if source in self.prompt and key in ancestors(self.prompt, source))
-        if circle:
-            yield _problem("dependency_cycle", "Dependency cycle detected", f"{circle[0]} -> {key}")
+        if key in self.circle:
+            yield _problem("dependency_cycle", "Dependency cycle detected", " -> ".join(self.circle))
 
     def _inputs(self, key: str) -> Iterator[Problem]:
         node = self.prompt[key]
@@ -154,6 +153,17 @@ class _Check:
                 details = name if answer is False else f"{name} - {answer}"
                 yield _problem("custom_validation_failed", "Custom validation failed for node", details,
                                input_name=name)
+
+
+def _circle(prompt: Prompt) -> list[str]:
+    """The nodes of one circle of wires, the first also at the end; empty when there is none."""
+    sources = {key: {str(value[0]) for value in node["inputs"].values() if is_link(value)}
+               for key, node in prompt.items()}
+    try:
+        TopologicalSorter(sources).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
 
 
 def types_meet(given: str, wanted: str) -> bool:

@@ -87,8 +87,8 @@ def _mix(colour: Tensor, other: Tensor | float, share: Tensor) -> Tensor:
     return colour + (other - colour) * share[:, None]
 
 
-def draw_backgrounds(ids: Tensor, seed: int, camera: Camera, height: int, width: int, shadows: ShadowMap
-                     | None, studio: bool) -> Tensor:
+def draw_backgrounds(ids: Tensor, seed: int, camera: Camera, height: int, width: int,
+                     shadows: ShadowMap | None, studio: bool) -> Tensor:
     """[B,3,H,W] linear. `studio`: every picture gets the plain sweep."""
     draws = Draws(ids, seed, "background kind")
     kinds = torch.zeros_like(ids) if studio else draws.choice("kind", _WEIGHTS)
@@ -201,9 +201,8 @@ def _wall_piece(scenery: Scenery, wall: Tensor, mottle: Tensor, name: str) -> Te
     dx, dy = (scenery.wall_x - scenery.number(f"{name}/x", -1.6, 1.6)).abs(), scenery.wall_y - y
     distance = torch.maximum(dx - half_width, dy.abs() - half_height)
     frame = scenery.cloth(f"{name}/frame", .4) * .6 + .2
-    glass = wall.new_tensor([.55, .75, .95])[None, :, None, None] * (.75 + .35
-                                                                     * (dy / half_height).clamp(-1, 1))[:,
-                                                                                                        None]
+    glare = .75 + .35 * (dy / half_height).clamp(-1, 1)
+    glass = wall.new_tensor([.55, .75, .95])[None, :, None, None] * glare[:, None]
     canvas = scenery.cloth(f"{name}/canvas", .6) * (.7 + .6 * mottle * ~window)[:, None]
     pane = scenery.soft(distance + .035) * shown
     wall = wall * (1 - .25 * (-((distance.clamp(min=0) / .05) ** 2)).exp() * shown)[:, None]
@@ -284,9 +283,8 @@ def _outdoor_floor(scenery: Scenery, horizon: Tensor, green: Tensor) -> Tensor:
 
 
 def _asphalt(scenery: Scenery, grain: Tensor) -> Tensor:
-    tone = scenery.number("asphalt", .18, .42)[:, None] * grain.new_tensor([1.0, .99, .96])[None, :, None,
-                                                                                            None]
-    return tone * (.85 + .3 * grain)[:, None]
+    tint = grain.new_tensor([1.0, .99, .96])[None, :, None, None]
+    return tint * (scenery.number("asphalt", .18, .42) * (.85 + .3 * grain))[:, None]
 
 
 # ---------------------------------------------------------------- facade and blobs

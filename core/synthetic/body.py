@@ -1,5 +1,7 @@
-"""Identity + skeleton -> the primitives of trunk, limbs and their clothes. Covered skin is not drawn: it
-would poke through cloth."""
+"""Identity + skeleton -> the primitives of trunk, limbs and their clothes.
+
+Covered skin is not drawn: it would poke through cloth.
+"""
 from __future__ import annotations
 
 import torch
@@ -69,8 +71,8 @@ def _add_trunk(builder: Builder, identity: Identity, skeleton: Skeleton, build: 
     builder.add(_TOP, shoulder["left"] * .80 + neck * .20 + drop, shoulder["right"] * .80 + neck * .20 + drop,
                 (.056 * build.chest, .056 * build.chest), chest.axis(2))
     for side, _ in SIDES:
-        builder.add(_TOP, chest.at(0, .400 * size, -.014), shoulder[side] * .86 + neck * .14
-                    + chest.along(0, -.004, 0), (.048, .040 * build.chest), across)
+        slope = shoulder[side] * .86 + neck * .14 + chest.along(0, -.004, 0)
+        builder.add(_TOP, chest.at(0, .400 * size, -.014), slope, (.048, .040 * build.chest), across)
     builder.add(_TOP, skeleton.pelvis.at(0, .03, 0), chest.at(0, .10 * size, .004),
                 (.147 * (.45 * build.waist + .55 * build.hips), .130 * build.waist), skeleton.pelvis.axis(0),
                 scale=(1, 1, .74), clip=(0, -1, 0, .02))
@@ -85,9 +87,7 @@ def _add_trunk(builder: Builder, identity: Identity, skeleton: Skeleton, build: 
 
 
 def _add_hem(builder: Builder, identity: Identity, skeleton: Skeleton, build: _Build) -> None:
-    """An untucked shirt: at the hem a finger wider than hips and trousers, not more, or it turns into an
-    apron.
-    """
+    """An untucked shirt: at the hem a finger wider than hips and trousers; more would look like an apron."""
     fall = .235 + .05 * identity.hem                    # metres from the waist down to the hem
     waist, hem = .143 * build.waist, .088 * identity.hips + .097 * build.leg + .010
     start, end = skeleton.chest.at(0, .10 * identity.height, 0), skeleton.pelvis.at(0, -.13, 0)
@@ -99,7 +99,7 @@ def _add_hem(builder: Builder, identity: Identity, skeleton: Skeleton, build: _B
 def _add_sleeve(builder: Builder, identity: Identity, skeleton: Skeleton, build: _Build, side: str) -> None:
     upper, fore, hand = (bones[side] for bones in (skeleton.upper_arm, skeleton.forearm, skeleton.hand))
     loose = 1.10 + .18 * identity.looseness + .10 * identity.jacket
-    # at the shoulder, or it turns into a puff sleeve
+    # close at the shoulder, or it turns into a puff sleeve
     snug = 1.08 + .08 * identity.looseness + .08 * identity.jacket
     long, short = identity.sleeves == 2, identity.sleeves == 1
     builder.add(_SLEEVE, upper.origin, fore.origin, (.051 * build.arm * snug, .042 * build.arm * loose),

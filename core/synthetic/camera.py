@@ -17,8 +17,8 @@ from .rng import Draws
 class Camera:
     """One view per picture.
 
-    `eye`: [B,3] world position. `turn`: [B,3,3] world -> view. `focal`: [B] pixels (perspective: at depth 1
-    m; orthographic: pixels per metre). `centre`: [B,2] pixel of the view axis.
+    `eye`: [B,3] world position. `turn`: [B,3,3] world -> view. `focal`: [B] pixels per metre, in
+    perspective at a depth of 1 m. `centre`: [B,2] pixel of the view axis.
     """
 
     eye: Tensor
@@ -67,8 +67,7 @@ def frame_camera(outline: Tensor, ids: Tensor, seed: int, height: int, width: in
     eye = (outline.amin(1) + outline.amax(1)) * .5 - forward * distance[:, None]
     unit = Camera(eye, look_along(forward), torch.ones_like(distance), torch.zeros_like(eye[:, :2]))
     pixels, _ = unit.project(outline)
-    # [B,2] at focal length 1
-    low, high = pixels.amin(1), pixels.amax(1)
+    low, high = pixels.amin(1), pixels.amax(1)                          # [B,2] at focal length 1
     extent = high - low
     focal = torch.minimum(draws.uniform("tall", .78, .93) * height / extent[:, 1],
                           draws.uniform("wide", .80, .94) * width / extent[:, 0])
@@ -82,7 +81,7 @@ def frame_camera(outline: Tensor, ids: Tensor, seed: int, height: int, width: in
     margin = ((size - focal[:, None] * extent) * .5).clamp(min=0)
     shift = torch.stack([draws.uniform("shift x", -.5, .5), draws.uniform("shift y", -.6, .6)], 1) * margin
     middle = low + extent * .5
-    # point 0 is the nose
+    # A close view follows the nose, which is point 0, more than the middle of the arms.
     across = torch.where(zoomed, .6 * pixels[:, 0, 0] + .4 * middle[:, 0], middle[:, 0])
     middle = torch.stack([across, middle[:, 1]], 1)
     centre = size * .5 - focal[:, None] * middle + (0 if studio else 1) * shift

@@ -13,7 +13,6 @@ _CLASSES = len(REGION_NAMES)
 
 def coarse_pixel(pixel: Tensor, rows: int, columns: int, factor: int) -> Tensor:
     """Flat index in [B,rows,columns] -> flat index in the picture `factor` times smaller."""
-    # B*rows lines; rows is a multiple of factor
     line = torch.div(pixel, columns, rounding_mode="floor")
     column = pixel - line * columns
     return (torch.div(line, factor, rounding_mode="floor") * (columns // factor)
@@ -21,23 +20,24 @@ def coarse_pixel(pixel: Tensor, rows: int, columns: int, factor: int) -> Tensor:
 
 
 def blend(background: Tensor, pixel: Tensor, colour: Tensor, samples: int) -> Tensor:
-    """Background [B,3,H,W] and samples of figures [3,S] at coarse pixels [S]; `samples` per pixel ->
-    [B,3,H,W].
-    """
+    """Background [B,3,H,W] with samples of figures [3,S] at coarse pixels [S], `samples` to a pixel."""
     count, _, height, width = background.shape
     size = count * height * width
-    share = background.new_zeros(size).index_add_(0, pixel, torch.ones_like(colour[0])).view(count, 1, height,
-                                                                                             width)
-    planes = [background.new_zeros(size).index_add_(0, pixel, channel).view(count, height, width)
-              for channel in colour]
-    return background * (1 - share / samples) + torch.stack(planes, 1) / samples
+
+    def summed(values: Tensor) -> Tensor:
+        return background.new_zeros(size).index_add_(0, pixel, values).view(count, height, width)
+
+    share = summed(torch.ones_like(colour[0]))[:, None]
+    return background * (1 - share / samples) + torch.stack([summed(c) for c in colour], 1) / samples
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Per pixel [B,H,W]: `main` and `share` are coverages 0..1 of person 0 and of the person that covers
-    most;
-    `owner`: that person's number from 1 (0 = nobody); `region`: the class most of its samples have."""
+    """Per pixel [B,H,W].
+
+    `main`, `share`: coverages 0..1 of person 0 and of the person that covers most; `owner`: that person's
+    number from 1 (0 = nobody); `region`: the class most of its samples have.
+    """
 
     main: Tensor
     share: Tensor

@@ -1,5 +1,7 @@
-"""The painted face: blush, beard, eyes, brows, nostrils, mouth, glasses, in head coordinates. Jaw, nose and
-ears are geometry."""
+"""The painted face: blush, beard, eyes, brows, nostrils, mouth, glasses, in head coordinates.
+
+Jaw, nose and ears are geometry.
+"""
 from __future__ import annotations
 
 import torch
@@ -7,12 +9,12 @@ from torch import Tensor
 
 from .geometry import inside, smoothstep
 from .surface import Surface
-from .texture import Look, mix
+from .texture import Look, Painted, mix
 
 _EYE_X, _EYE_Y = .036, .012
 
 
-def paint_face(look: Look, surface: Surface) -> Tensor:
+def paint_face(look: Look, surface: Surface) -> Painted:
     """[3,S]. Lengths are in units of a head of scale 1."""
     figure = surface.figure
     scale = look.number("head", figure)
@@ -21,7 +23,7 @@ def paint_face(look: Look, surface: Surface) -> Tensor:
     colour = _complexion(face)
     for paint in (_beard, _eyes, _brows, _nostrils, _mouth, _glasses):
         colour = paint(face, colour)
-    return colour
+    return colour, surface.region
 
 
 class _Face:
@@ -47,16 +49,15 @@ class _Face:
 
 def _complexion(face: _Face) -> Tensor:
     blush = (-((face.side - .046) ** 2 + (face.y + .030) ** 2) / .00045).exp() * face.front
-    socket = (-((face.side - _EYE_X) ** 2 / .0009 + (face.y - _EYE_Y - .006) ** 2
-                / .00045)).exp() * face.front
+    depth = (face.side - _EYE_X) ** 2 / .0009 + (face.y - _EYE_Y - .006) ** 2 / .00045
+    socket = (-depth).exp() * face.front
     return face.skin * (1 - blush * face.x.new_tensor([[.02], [.14], [.12]])) * (1 - .16 * socket)
 
 
 def _beard(face: _Face, colour: Tensor) -> Tensor:
     around_mouth = (-(face.x ** 2 / .0005 + (face.y + .052) ** 2 / .00006)).exp()
-    area = smoothstep(0, .014, -.030 - face.y + .35 * (face.side - .03).clamp(min=0)) * (1 - .9
-                                                                                         * around_mouth)
-    share = (face.number("beard") * area * (face.z > -.02)).clamp(0, .85)
+    area = smoothstep(0, .014, -.030 - face.y + .35 * (face.side - .03).clamp(min=0))
+    share = (face.number("beard") * area * (1 - .9 * around_mouth) * (face.z > -.02)).clamp(0, .85)
     return mix(colour, face.hair * .8 + face.skin * .12, share)
 
 
@@ -81,8 +82,8 @@ def _eyes(face: _Face, colour: Tensor) -> Tensor:
 
 def _brows(face: _Face, colour: Tensor) -> Tensor:
     arch = .0385 + .006 * (1 - ((face.side - .038) / .022) ** 2)
-    distance = torch.maximum((face.y - arch).abs() - .0036 * face.number("brows"), (face.side - .037).abs()
-                             - .021)
+    thick = .0036 * face.number("brows")
+    distance = torch.maximum((face.y - arch).abs() - thick, (face.side - .037).abs() - .021)
     return mix(colour, face.hair * .75, face.within(distance) * .92)
 
 

@@ -84,8 +84,8 @@ def angle_of(x: Tensor, z: Tensor) -> Tensor:
     ax, az = x.abs(), z.abs()
     q = torch.minimum(ax, az) / torch.maximum(ax, az).clamp(min=1e-12)
     q2 = q * q
-    a = q * (0.99997726 + q2
-             * (-0.33262347 + q2 * (0.19354346 + q2 * (-0.11643287 + q2 * (0.05265332 - 0.01172120 * q2)))))
+    a = -0.11643287 + q2 * (0.05265332 - 0.01172120 * q2)
+    a = q * (0.99997726 + q2 * (-0.33262347 + q2 * (0.19354346 + q2 * a)))
     a = torch.where(ax > az, math.pi / 2 - a, a)
     a = torch.where(z < 0, math.pi - a, a)
     return torch.where(x < 0, -a, a)

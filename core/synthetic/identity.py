@@ -38,6 +38,11 @@ def _flag(probability: float) -> Any:
     return _number(probability, round((probability * (1 - probability)) ** .5, 3))
 
 
+def _unseen() -> Any:
+    """Not in the vector."""
+    return field(metadata={})
+
+
 def _category(names: tuple[str, ...]) -> Any:
     return field(metadata={"names": names})
 
@@ -99,8 +104,7 @@ class Identity:
     sock_colour: Tensor = _colour((.515, .47, .48), .26)
     accessory: Tensor = _category(ACCESSORIES)
     accessory_colour: Tensor = _colour((.54, .47, .48), .26)
-    # seed of the noise in hair and cloth: no meaning, not in the vector
-    texture: Tensor = field(metadata={"skip": True})
+    texture: Tensor = _unseen()     # seeds the noise in hair and cloth
 
     def select(self, index: Tensor | slice) -> Identity:
         return Identity(**{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)})
@@ -163,16 +167,22 @@ def _head(draws: Draws, feminine: Tensor, skin: Tensor) -> dict[str, Tensor]:
     natural = draws.pick("hair", HAIR) * draws.uniform("hair value", .85, 1.15)[:, None]
     lipstick = (draws.chance("lipstick", .35) & (feminine > .5))[:, None]
     bearded = draws.chance("bearded", .30) & (feminine < .5)
-    return {"hair": torch.where(draws.chance("dyed", .07)[:, None], dyed, natural).clamp(.04, 1),
-            "hair_style": torch.where(feminine > .5, feminine_style, masculine_style),
-            "hair_volume": draws.uniform("hair volume"), "hair_part": draws.uniform("hair part", -1, 1),
-            "eyes": draws.pick("eyes", EYES), "eye_size": draws.uniform("eye size", .92, 1.12),
-            "lips": torch.where(lipstick, skin.new_tensor([.75, .16, .22]),
-                                skin * skin.new_tensor([.86, .58, .56])),
-            "smile": draws.uniform("smile", -.3, 1.0), "brows": draws.uniform("brows", .6, 1.2)
-            * (1.1 - .3 * feminine), "beard": bearded.float() * draws.uniform("beard", .5, 1.0),
-            "glasses": draws.chance("glasses", .15).float(), "hat": draws.choice("hat", (7.4, 1, .9, .7)),
-            "hat_colour": cloth_colour(draws, "hat colour", .5), }
+    lipstick_red, bare_lips = skin.new_tensor([.75, .16, .22]), skin * skin.new_tensor([.86, .58, .56])
+    return {
+        "hair": torch.where(draws.chance("dyed", .07)[:, None], dyed, natural).clamp(.04, 1),
+        "hair_style": torch.where(feminine > .5, feminine_style, masculine_style),
+        "hair_volume": draws.uniform("hair volume"),
+        "hair_part": draws.uniform("hair part", -1, 1),
+        "eyes": draws.pick("eyes", EYES),
+        "eye_size": draws.uniform("eye size", .92, 1.12),
+        "lips": torch.where(lipstick, lipstick_red, bare_lips),
+        "smile": draws.uniform("smile", -.3, 1.0),
+        "brows": draws.uniform("brows", .6, 1.2) * (1.1 - .3 * feminine),
+        "beard": bearded.float() * draws.uniform("beard", .5, 1.0),
+        "glasses": draws.chance("glasses", .15).float(),
+        "hat": draws.choice("hat", (7.4, 1, .9, .7)),
+        "hat_colour": cloth_colour(draws, "hat colour", .5),
+    }
 
 
 def _top(draws: Draws, feminine: Tensor) -> dict[str, Tensor]:

@@ -35,8 +35,8 @@ def sample_light(ids: Tensor, seed: int = 0) -> Light:
     azimuth, height = draws.uniform("azimuth", -70, 70) * RADIANS, draws.uniform("height", 28, 62) * RADIANS
     direction = torch.stack([azimuth.sin() * height.cos(), height.sin(), azimuth.cos() * height.cos()], -1)
     warm, one = draws.uniform("warmth", -.5, 1.0), torch.ones_like(azimuth)
-    strength, ambient = draws.uniform("strength", .85, 1.25)[:, None], draws.uniform("ambient", .34, .56)[:,
-                                                                                                          None]
+    strength = draws.uniform("strength", .85, 1.25)[:, None]
+    ambient = draws.uniform("ambient", .34, .56)[:, None]
     key = torch.stack([1.06 + .06 * warm, one, .96 - .10 * warm], -1) * strength
     sky = torch.stack([.95 - .08 * warm, one, 1.06 + .05 * warm], -1) * ambient * 1.15
     ground = ambient * .62 * ambient.new_tensor([1.05, .97, .9])

@@ -1,6 +1,4 @@
-"""Things in front of the people: a box, a pole, a plant, a table. Flat shapes on the picture; background as
-a class.
-"""
+"""Things in front of the people: a box, a pole, a plant, a table. Flat, and background to the region map."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -25,9 +23,7 @@ class Occluders:
 
 
 class _Canvas:
-    """Paints shapes over each other. Coordinates are pixels; `box` bounds the main figure within the
-    picture.
-    """
+    """Paints shapes over each other. Coordinates are pixels; `box` [K,4] bounds the main figures."""
 
     def __init__(self, ids: Tensor, seed: int, box: Tensor, height: int, width: int) -> None:
         self.draws = Draws(ids, seed, "occluder")
@@ -35,8 +31,7 @@ class _Canvas:
         self.y = (torch.arange(height, device=device) + .5)[None, :, None]        # [1,H,1]
         self.x = (torch.arange(width, device=device) + .5)[None, None]            # [1,1,W]
         self.left, self.top, self.right, self.bottom = (side[:, None, None] for side in box.unbind(1))
-        # [K,1,1] the figure's height
-        self.unit = (self.bottom - self.top).clamp(min=height * .3)
+        self.unit = (self.bottom - self.top).clamp(min=height * .3)               # the figure's height
         self.height, self.width = height, width
         self.colour = box.new_zeros(len(ids), 3, height, width)
         self.cover = box.new_zeros(len(ids), height, width)
@@ -52,9 +47,7 @@ class _Canvas:
         return to_linear(cloth_colour(self.draws, name, .3))[..., None, None]
 
     def add(self, distance: Tensor, colour: Tensor, mask: Tensor) -> None:
-        """`distance`: pixels, negative inside; `colour`: [K,3,1,1] or [K,3,H,W]; `mask`: [K] whose picture
-        gets it.
-        """
+        """`distance`: [K,H,W] pixels, negative inside; `colour`: [K,3,...]; `mask`: [K] who gets it."""
         cover = inside(distance, .7) * mask[:, None, None]
         self.colour = self.colour + (colour - self.colour) * cover[:, None]
         self.cover = self.cover + (1 - self.cover) * cover
@@ -117,8 +110,8 @@ def _plant(canvas: _Canvas, mask: Tensor) -> None:
                                  torch.maximum(-along, along - length))
         rib = .8 + .3 * inside(off - length * .012, .7)
         canvas.add(distance, green * canvas.number(f"leaf {k}/value", .7, 1.4)[:, None] * rib[:, None], mask)
-    canvas.add(_rectangle(canvas, x, canvas.unit * .07 - (canvas.y - root).clamp(min=0) * .2, root,
-                          canvas.height), canvas.cloth("pot") * .7, mask)
+    half = canvas.unit * .07 - (canvas.y - root).clamp(min=0) * .2
+    canvas.add(_rectangle(canvas, x, half, root, canvas.height), canvas.cloth("pot") * .7, mask)
 
 
 def _table(canvas: _Canvas, mask: Tensor) -> None:

@@ -117,9 +117,8 @@ def add_seat(builder: Builder, pose: BodyPose, skeleton: Skeleton) -> None:
     """A stool; background in the region map."""
     pelvis, seated = skeleton.pelvis, pose.degrees("seat") > .5
     up = pelvis.origin.new_tensor([0.0, 1.0, 0.0])
-    top = (skeleton.thigh["left"].origin + skeleton.thigh["right"].origin) * .5 - .125 * up + pelvis.along(0,
-                                                                                                           0,
-                                                                                                           .03)
+    middle = (skeleton.thigh["left"].origin + skeleton.thigh["right"].origin) * .5
+    top = middle - .125 * up + pelvis.along(0, 0, .03)
     across = pelvis.axis(0)
     builder.add(_SEAT, top, top - .03 * up, (.19, .19), across, scale=(1, .30, 1), active=seated)
     builder.add(_SEAT, top, top * (1 - up), (.055, .075), across, active=seated)

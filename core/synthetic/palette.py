@@ -59,5 +59,5 @@ def to_display(linear: Tensor) -> Tensor:
     """Linear light 0..1 -> display-encoded (sRGB, root fit, error .002)."""
     root = linear.clamp(0, 1).sqrt()
     fourth = root.sqrt()
-    return (0.662002687 * root + 0.684122060 * fourth - 0.323583601 * fourth.sqrt() - 0.022541147
-            * linear).clamp(0, 1)
+    encoded = .662002687 * root + .684122060 * fourth - .323583601 * fourth.sqrt() - .022541147 * linear
+    return encoded.clamp(0, 1)

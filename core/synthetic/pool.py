@@ -1,6 +1,4 @@
-"""Data sets of people on disk: shards for training, or single pictures with annotation for people to look
-at.
-"""
+"""Data sets of people on disk: shards for training, or single pictures with annotation to look at."""
 from __future__ import annotations
 
 import json
@@ -46,8 +44,7 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def write_pool(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
-    """Writes `pool-00000.safetensors` and so on, 512 people each, whole or not at all; finished shards are
-    kept.
+    """Writes `pool-00000.safetensors` and so on, 512 people each, whole or not at all; keeps finished ones.
 
     Fields: image uint8 [n,3,H,W]; regions, people, people_regions uint8 [n,H,W]; keypoints float32
     [n,3,18,2] in pixels; visibility uint8 [n,3,18]; identity float16 [n,D]. Raises ValueError when the
@@ -85,9 +82,7 @@ def _shard(settings: PoolSettings, first: int, count: int, runtime: Runtime) -> 
 
 
 def write_pictures(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
-    """Writes `person-000000.png`, its label map `.labels.png` (pixel = region class) and `.json` with
-    keypoints.
-    """
+    """Writes `person-000000.png`, `.labels.png` (pixel = region class) and `.json` with the keypoints."""
     progress = runtime.progress(settings.count, folder.name)
     for first in range(0, settings.count, 64):
         count = min(64, settings.count - first)

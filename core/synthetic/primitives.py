@@ -101,31 +101,27 @@ class Builder:
     def _columns(self, values: tuple[Number, ...]) -> Tensor:
         return torch.stack([self._column(value) for value in values], -1)
 
+    def _integers(self, value: int) -> Tensor:
+        return torch.full(self._like.shape[:1], int(value), device=self._like.device)
+
     def add(self, part: Part, start: Tensor, end: Tensor, radius: tuple[Number, Number], hint: Tensor, *,
             scale: tuple[Number, Number, Number] = (1, 1, 1), along: tuple[Number, Number] = (0, 1),
             clip: tuple[Number, Number, Number, Number] = (0, 0, 0, 1), hollow: bool = False,
             active: Tensor | None = None) -> None:
-        """`start`, `end`, `hint`: [N,3]; numbers or [N] tensors elsewhere. `active`: [N] bool, None =
-        always.
-        """
-        count, device = self._like.shape[0], self._like.device
-        region = part.region if isinstance(part.region, Tensor) else torch.full((count,), part.region,
-                                                                                device=device)
-        self._slots.append({"start": start, "end": end, "hint": hint, "radius": self._columns(radius),
-                            "scale": self._columns(scale), "along": self._columns(along),
-                            "clip": self._columns(clip), "region": region,
-                            "material": torch.full((count,), int(part.material), device=device),
-                            "group": torch.full((count,), int(part.group), device=device),
-                            "hollow": torch.full((count,), hollow, device=device),
-                            "active": torch.ones(count, dtype=torch.bool, device=device) if active is None
-                            else active, })
+        """`start`, `end`, `hint`: [N,3]; numbers or [N] elsewhere. `active`: [N] bool, None = always."""
+        region = part.region if isinstance(part.region, Tensor) else self._integers(part.region)
+        self._slots.append({
+            "start": start, "end": end, "hint": hint, "radius": self._columns(radius),
+            "scale": self._columns(scale), "along": self._columns(along), "clip": self._columns(clip),
+            "region": region, "material": self._integers(part.material), "group": self._integers(part.group),
+            "hollow": self._integers(hollow) > 0,
+            "active": self._integers(1) > 0 if active is None else active,
+        })
 
     def sphere(self, part: Part, centre: Tensor, radius: Number, frame_axes: Tensor, *,
-               scale: tuple[Number, Number, Number] = (1, 1, 1), clip: tuple[Number, ...] = (0, 0, 0, 1),
+               scale: tuple[Number, Number, Number] = (1, 1, 1), clip: tuple[Number, Number, Number, Number] = (0, 0, 0, 1),
                active: Tensor | None = None) -> None:
-        """An ellipsoid with the axes of a frame, `frame_axes`: [N,3,3]. The tiny axis defines its
-        direction.
-        """
+        """An ellipsoid with the axes of a frame [N,3,3]; its tiny cone axis keeps the scales in place."""
         tip = centre + frame_axes[:, :, 1] * 1e-4
         self.add(part, centre, tip, (radius, radius), frame_axes[:, :, 0], scale=scale, clip=clip,
                  active=active)
@@ -136,9 +132,9 @@ class Builder:
 
 
 def in_view(primitives: Primitives, eye: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Start and end [N,P,3] and the rows view -> local [N,P,3,3] (divided by the scales), seen from `eye`
-    [N,3] with
-    `turn` [N,3,3]; depth is the third coordinate."""
+    """Seen from `eye` [N,3], turned by `turn` [N,3,3]: start and end [N,P,3], depth third, and the rows
+    view -> local [N,P,3,3], divided by the scales.
+    """
     axes, _ = primitives.local_axes()
     turn_ = turn[:, None]
     start = rotate(turn_, primitives.start - eye[:, None])

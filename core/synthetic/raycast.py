@@ -37,9 +37,8 @@ class RayTable:
     """What the ray casting knows of the K slots that show, one row per quantity.
 
     `forms`: [18,K] local origin (x, y, z) and direction (x, y, z) as linear forms (constant, per column, per
-    row);
-    `discriminants`: [18,K] float32, cone, start sphere, end sphere; both relative to the pixel centre at the
-    box corner.
+    row); `discriminants`: of cone, start sphere and end sphere; both relative to the pixel centre at the box
+    corner. `shape`: length, radii, sine, tangent, cone radius at 0, lowest and highest y of the cone, hollow.
     """
 
     slot: Tensor            # [K] int64, index into N*P
@@ -49,8 +48,7 @@ class RayTable:
     box: Tensor             # [4,K] int64: left, top, right, bottom
     forms: Tensor           # [18,K] float32
     discriminants: Tensor   # [18,K] float32
-    # [9,K] float32: length, radii, sin, tan, cone radius at 0, lowest y, highest y, hollow
-    shape: Tensor
+    shape: Tensor           # [9,K] float32
     clip: Tensor            # [4,K] float32
 
 
@@ -70,12 +68,9 @@ def _scaled(a: list[Tensor], factor: Tensor) -> list[Tensor]:
 
 def _screen_box(start: Tensor, end: Tensor, axes: Tensor, radius: Tensor, camera: Camera, height: int,
                 width: int) -> Tensor:
-    """[N,P,4] left, top, right, bottom in pixels, clamped to the picture. `axes`: [N,P,3,3] rows view ->
-    local.
-    """
+    """[N,P,4] left, top, right, bottom in pixels within the picture. `axes`: [N,P,3,3] rows view -> local."""
     size = (axes * axes).sum(-1)                                            # [N,P,3] 1 / scale^2
-    # [N,P,2] extent of a unit sphere in x, y
-    reach = ((axes[..., :2] / size[..., None]) ** 2).sum(-2).sqrt()
+    reach = ((axes[..., :2] / size[..., None]) ** 2).sum(-2).sqrt()             # [N,P,2] of a unit sphere
     corners = []
     for point, k in ((start, 0), (end, 1)):
         extent = reach * radius[..., k : k + 1]
@@ -139,15 +134,15 @@ def _shape(primitives: Primitives, rows) -> Tensor:
     sine = ((first - last) / length.clamp(min=1e-6)).clamp(-.97, .97)
     cosine = (1 - sine * sine).sqrt()
     hollow = rows(primitives.hollow)[0].double()
-    return torch.stack([length, first, last, sine, sine / cosine, first / cosine, first * sine, length + last
-                        * sine, hollow])
+    low, high = first * sine, length + last * sine
+    return torch.stack([length, first, last, sine, sine / cosine, first / cosine, low, high, hollow])
 
 
 def _discriminants(origin: list, direction: list, shape: Tensor, orthographic: bool) -> Tensor:
     """[18,K] float64: positive where a ray meets the infinite cone, the start sphere, the end sphere."""
     length, first, last, _, tangent, base, *_ = shape
     (ox, oy, oz), (dx, dy, dz) = origin, direction
-    # cone radius along the ray's start
+    # The cone's radius at the height where the ray starts.
     slope = [base - tangent * oy[0], -tangent * oy[1], -tangent * oy[2]]
     minus = -torch.ones_like(length)
     a2 = _sum(_product(dx, dx), _product(dz, dz), _scaled(_product(dy, dy), -tangent * tangent))
@@ -180,14 +175,11 @@ def _expand(counts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _candidates(table: RayTable) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    """Rows of the table, columns and rows relative to the box, and the three discriminants, where any is
-    positive.
-    """
+    """Rows of the table, place in the box (x, y), and the three discriminants, where any is positive."""
     left, top, right, bottom = table.box
     owner, row = _expand(bottom - top)                                       # one entry per row of a box
     y = row.float()
-    # constant, x, xx of each polynomial
-    line = []
+    line = []                                               # constant, x, xx of each polynomial in this row
     for k in range(3):
         c0, cx, cy, cxx, cxy, cyy = (c.index_select(0, owner) for c in table.discriminants[6 * k : 6 * k + 6])
         line.append((c0 + y * (cy + y * cyy), cx + y * cxy, cxx))

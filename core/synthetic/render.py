@@ -75,9 +75,9 @@ class _Settings:
 
 @torch.no_grad()
 def render_people(ids: Tensor, height: int, width: int, *, seed: int = 0, mode: str = "scene",
-                  identity: Identity | None = None, pose: BodyPose | None = None, camera: Camera
-                  | None = None, bystanders: float = .2, occluders: float = .1, crops: float = .3,
-                  supersample: int = 2) -> Rendering:
+                  identity: Identity | None = None, pose: BodyPose | None = None,
+                  camera: Camera | None = None, bystanders: float = .2, occluders: float = .1,
+                  crops: float = .3, supersample: int = 2) -> Rendering:
     """Draws one picture per id.
 
     `ids`: [B] integers, the scenes: background, light, bystanders, framing. `identity`, `pose`, `camera`:
@@ -90,8 +90,8 @@ def render_people(ids: Tensor, height: int, width: int, *, seed: int = 0, mode: 
     if min(height, width) < 16:
         raise ValueError(f"people need at least 16x16 pixels; got height {height}, width {width}.")
     studio = mode == "studio"
-    settings = _Settings(height, width, seed, studio,
-                         *((0.0, 0.0, 0.0) if studio else (bystanders, occluders, crops)), supersample)
+    shares = (0.0, 0.0, 0.0) if studio else (bystanders, occluders, crops)
+    settings = _Settings(height, width, seed, studio, *shares, supersample)
     identity = sample_identity(ids, seed) if identity is None else identity
     pose = sample_pose(ids, seed) if pose is None else pose
     step = max(1, min(64, _CHUNK // (height * width * supersample**2)))
@@ -195,8 +195,8 @@ def _view_frames(skeleton: Skeleton, camera: Camera) -> dict[str, Frame]:
             for name, bone in bones.items()}
 
 
-def _put_in_front(linear: Tensor, ids: Tensor, keypoints: Tensor, settings: _Settings) -> tuple[Tensor,
-                                                                                                Tensor]:
+def _put_in_front(linear: Tensor, ids: Tensor, keypoints: Tensor,
+                  settings: _Settings) -> tuple[Tensor, Tensor]:
     """The picture with things in front, and the share [B,H,W] of each pixel that stays clear of them."""
     clear = torch.ones_like(linear[:, 0])
     if settings.occluders > 0:
@@ -211,8 +211,7 @@ def _put_in_front(linear: Tensor, ids: Tensor, keypoints: Tensor, settings: _Set
 
 def _visibility(keypoints: Tensor, joint_depth: Tensor, cast: _Cast, depth: Tensor, people: Tensor,
                 fine: int) -> Tensor:
-    """[N,18] uint8. A joint is visible when its pixel shows its person, no further in front of it than a
-    limb's radius.
+    """[N,18] uint8. Visible: the joint's pixel shows its person, at most a limb's radius in front of it.
 
     A pixel that shows no body means hidden: in profile the facial points often fall beside the face.
     """

@@ -1,5 +1,4 @@
-"""Random numbers that are pure functions of (seed, id, purpose, name), the same on every device and in every
-batch.
+"""Random numbers that are pure functions of (seed, id, purpose, name), whatever the batch and the device.
 
 A counter-based generator would tie a person to its position in the batch; hashing ties every number to a
 name instead.
@@ -49,8 +48,8 @@ class Draws:
 
     def normal(self, name: str, mean: float = 0.0, deviation: float = 1.0) -> Tensor:
         """[N] bell-shaped, cut at 2.2 deviations. The sum of four uniform numbers: exact on every device."""
-        total = sum(self.uniform(f"{name}/{k}") for k in range(4))
-        return mean + deviation * ((total - 2.0) * 3**0.5).clamp(-2.2, 2.2)
+        a, b, c, d = (self.uniform(f"{name}/{k}") for k in range(4))
+        return mean + deviation * ((a + b + c + d - 2.0) * 3**0.5).clamp(-2.2, 2.2)
 
     def choice(self, name: str, weights: Sequence[float]) -> Tensor:
         """[N] int64 indices with the given relative weights."""

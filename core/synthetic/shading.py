@@ -1,6 +1,4 @@
-"""Colours of surface samples: paint by material, then light, shadow and ambient occlusion, in linear
-light.
-"""
+"""Colours of surface samples: paint by material; light, shadow and ambient occlusion in linear light."""
 from __future__ import annotations
 
 import torch
@@ -25,10 +23,13 @@ from .texture import (
     paint_top,
 )
 
-_PAINTERS = {(Material.FACE,): paint_face, (Material.HAIR,): paint_hair,
-             (Material.BOTTOM, Material.HIPS): paint_bottom, (Material.SHOE, Material.BOOT): paint_shoes,
-             (Material.HAT,): paint_hat, (Material.ACCESSORY,): paint_accessory, (Material.SEAT,): paint_seat,
-             (Material.SKIN,): paint_skin, (Material.TOP,): paint_top, }
+_PAINTERS = {
+    Material.SKIN: paint_skin, Material.FACE: paint_face, Material.HAIR: paint_hair, Material.TOP: paint_top,
+    Material.BOTTOM: paint_bottom, Material.SHOE: paint_shoes, Material.HAT: paint_hat,
+    Material.ACCESSORY: paint_accessory, Material.SEAT: paint_seat,
+}
+#: Materials painted like another one.
+_ALSO = {Material.BOTTOM: Material.HIPS, Material.SHOE: Material.BOOT}
 _GLOSS = {Material.HAIR: .35, Material.SHOE: .18, Material.BOOT: .18}
 #: Ambient occlusion: directions on the screen, and how far to look in metres.
 _AROUND = ((1, 0, .035), (.707, .707, .085), (0, 1, .035), (-.707, .707, .085),
@@ -39,18 +40,13 @@ def paint(look: Look, surface: Surface) -> tuple[Tensor, Tensor]:
     """Display-encoded colours [3,S] and final region classes [S]."""
     colour = surface.depth.new_empty(3, len(surface.depth))
     region = surface.region.clone()
-    for materials, painter in _PAINTERS.items():
-        chosen = surface.material == materials[0]
-        for other in materials[1:]:
-            chosen = chosen | (surface.material == other)
-        index = chosen.nonzero()[:, 0]
-        if not len(index):
-            continue
-        painted = painter(look, surface.subset(index))
-        if isinstance(painted, tuple):
-            painted, changed = painted
-            region.index_copy_(0, index, changed)
-        colour.index_copy_(1, index, painted)
+    for material, painter in _PAINTERS.items():
+        alike = (surface.material == material) | (surface.material == _ALSO.get(material, material))
+        index = alike.nonzero()[:, 0]
+        if len(index):
+            painted, classes = painter(look, surface.subset(index))
+            colour.index_copy_(1, index, painted)
+            region.index_copy_(0, index, classes)
     return colour, region
 
 

@@ -1,9 +1,8 @@
-"""Joints in metres, y up, floor at 0; the unturned person faces +z, left is +x. Standard height about 1.73
-m.
-"""
+"""Joints in metres, y up, floor at 0; the unturned person faces +z, left is +x, stands about 1.73 m tall."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,9 +39,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """One frame per bone, at its upper joint; hands and feet at wrist and ankle. Keys are "left" and
-    "right".
-    """
+    """One frame per bone, at its upper joint; hands and feet at wrist and ankle. Keys: "left", "right"."""
 
     pelvis: Frame
     chest: Frame
@@ -58,13 +55,12 @@ class Skeleton:
     head_scale: Tensor              # [N]
 
     def moved(self, offset: Tensor) -> Skeleton:
-        parts = {}
-        for name, part in vars(self).items():
-            if isinstance(part, Frame):
-                parts[name] = part.moved(offset)
-            elif isinstance(part, dict):
-                parts[name] = {side: frame.moved(offset) for side, frame in part.items()}
-        return Skeleton(**parts, head_scale=self.head_scale)
+        def moved(part: Any) -> Any:
+            if isinstance(part, dict):
+                return {side: frame.moved(offset) for side, frame in part.items()}
+            return part.moved(offset) if isinstance(part, Frame) else part
+
+        return Skeleton(**{name: moved(part) for name, part in vars(self).items()})
 
     def on_head(self, x: float, y: float, z: float) -> Tensor:
         """World position [N,3] of a point in units of a head of scale 1."""
@@ -94,9 +90,7 @@ class Skeleton:
 
 
 def skirt_frame(skeleton: Skeleton) -> Frame:
-    """At the pelvis, y away from the middle of the knees, x from the right to the left knee: where a skirt
-    hangs.
-    """
+    """Where a skirt hangs: at the pelvis, y away from the knees' middle, x from right to left knee."""
     left, right = skeleton.shin["left"].origin, skeleton.shin["right"].origin
     up = normalise(skeleton.pelvis.origin - (left + right) * .5)
     span = left - right + skeleton.pelvis.axis(0) * .05          # the small part decides when the knees touch
@@ -105,9 +99,7 @@ def skirt_frame(skeleton: Skeleton) -> Frame:
 
 
 def build_skeleton(identity: Identity, pose: BodyPose) -> Skeleton:
-    """Forward kinematics; then the lowest of soles, knees and seat goes to the floor, the trunk to x = z =
-    0.
-    """
+    """Forward kinematics; then the lowest of soles, knees and seat goes to the floor, the trunk over 0."""
     size = identity.height
     pelvis = Frame(compose(rotation_y(pose.radians("yaw")), rotation_x(pose.radians("root_pitch")),
                            rotation_z(pose.radians("root_roll"))), size.new_zeros(len(size), 3))
@@ -118,9 +110,9 @@ def build_skeleton(identity: Identity, pose: BodyPose) -> Skeleton:
     arms = {side: _arm(identity, pose, chest, side, sign) for side, sign in SIDES}
     legs = {side: _leg(identity, pose, pelvis, side, sign) for side, sign in SIDES}
     feet = _flat_feet({side: leg[2] for side, leg in legs.items()}, pose)
-    skeleton = Skeleton(pelvis, chest, neck, head_base, head,
-                        *({side: arm[k] for side, arm in arms.items()} for k in range(3)),
-                        *({side: leg[k] for side, leg in legs.items()} for k in range(2)), feet,
+    upper_arm, forearm, hand = ({side: arm[k] for side, arm in arms.items()} for k in range(3))
+    thigh, shin = ({side: leg[k] for side, leg in legs.items()} for k in range(2))
+    skeleton = Skeleton(pelvis, chest, neck, head_base, head, upper_arm, forearm, hand, thigh, shin, feet,
                         identity.head)
     middle = (neck.origin + pelvis.origin) * .5
     return skeleton.moved(vector(-middle[:, 0], _floor_offset(skeleton, pose), -middle[:, 2], middle))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from .raycast import Fragments, RayTable
 #: Metres over which fragments of one group melt into each other.
 _BLEND = .022
 
-Vector = tuple[Tensor, Tensor, Tensor]
+#: Three coordinates, [S] each.
+Vector = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +41,9 @@ class Surface:
     footprint: Tensor       # [S] metres that a pixel covers there
 
     def subset(self, index: Tensor) -> Surface:
-        def take(value):
-            return tuple(v.index_select(0, index) for v in value) if isinstance(value,
-                                                                                tuple) else value.index_select(0, index)
+        def take(value: Any) -> Any:
+            return tuple(map(take, value)) if isinstance(value, tuple) else value.index_select(0, index)
+
         return Surface(**{name: take(value) for name, value in vars(self).items()})
 
 

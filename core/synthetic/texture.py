@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from .geometry import angle_of, inside, smoothstep
-from .identity import PATTERNS, Identity
+from .identity import HAIR_STYLES, PATTERNS, Identity
 from .palette import REGION
 from .primitives import Group, Material
 from .rng import hash32
 from .skeleton import Frame
 from .surface import Surface, Vector
+
+#: Display-encoded colours [3,S] and region classes [S].
+Painted = tuple[Tensor, Tensor]
 
 _CELLS, _TEXELS = 64, 8
 _SIZE = _CELLS * _TEXELS
@@ -128,7 +131,7 @@ _PATTERN = {"hoops": _hoops, "stripes": _stripes, "plaid": _plaid, "dots": _dots
             "gradient": _gradient, "camouflage": _camouflage, "diamonds": _diamonds}
 
 
-def patterned(kind: Tensor, colours: tuple[Tensor, Tensor, Tensor], u: Tensor, v: Tensor, scale: Tensor,
+def patterned(kind: Tensor, colours: tuple[Tensor, ...], u: Tensor, v: Tensor, scale: Tensor,
               footprint: Tensor, seed: Tensor) -> Tensor:
     """[3,S] cloth. `kind`: [S] index into PATTERNS; `u`, `v`, `footprint`: metres."""
     second, third = torch.zeros_like(u), torch.zeros_like(u)
@@ -141,17 +144,16 @@ def patterned(kind: Tensor, colours: tuple[Tensor, Tensor, Tensor], u: Tensor, v
 
 
 # ---------------------------------------------------------------- materials
-def paint_hair(look: Look, surface: Surface) -> Tensor:
+def paint_hair(look: Look, surface: Surface) -> Painted:
     """Strands run down from the crown; an afro is curly."""
     figure = surface.figure
     x, y, z = look.local("head", surface)
     seed = look.number("texture", figure)
     around = angle_of(x, z + .02)
-    strands = .40 * (noise(around * 14, y * 9, seed) - .5) + .25 * (noise(around * 34 + 20, y * 14, seed)
-                                                                    - .5)
+    strands = .40 * noise(around * 14, y * 9, seed) + .25 * noise(around * 34 + 20, y * 14, seed) - .325
     curls = .55 * (noise(x * 90, y * 90, seed) - .5)
-    return look.colour("hair", figure) * (1 + torch.where(look.number("hair_style", figure) == 7, curls,
-                                                          strands))
+    afro = look.number("hair_style", figure) == HAIR_STYLES.index("afro")
+    return look.colour("hair", figure) * (1 + torch.where(afro, curls, strands)), surface.region
 
 
 def _woven(look: Look, figure: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -160,7 +162,7 @@ def _woven(look: Look, figure: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return 1 + .06 * (noise(u * 60, v * 60, seed) - .5) + .12 * (noise(u * 14 + 20, v * 9, seed) - .5)
 
 
-def paint_top(look: Look, surface: Surface) -> tuple[Tensor, Tensor]:
+def paint_top(look: Look, surface: Surface) -> Painted:
     """Shirt, sleeves and jacket, and the regions [S]: bare skin in the neckline, straps of the backpack.
 
     On the trunk the texture is wrapped around the chest, across all the shapes it is made of.
@@ -245,7 +247,7 @@ def _jacket(look: Look, figure: Tensor, cloth: Tensor, first: Tensor, third: Ten
     return mix(cloth, first * .55, inside((x.abs() - (.034 + gape)).abs() - .006, edge) * worn)
 
 
-def paint_bottom(look: Look, surface: Surface) -> Tensor:
+def paint_bottom(look: Look, surface: Surface) -> Painted:
     """Trousers, shorts, skirts and dresses with belt, side stripe and faded denim."""
     figure = surface.figure
     kind, pattern = look.number("bottom", figure), look.number("bottom_pattern", figure)
@@ -263,7 +265,7 @@ def paint_bottom(look: Look, surface: Surface) -> Tensor:
     stripe = inside((surface.angle.abs() - math.pi / 2).abs() * surface.girth - .013, edge)
     cloth = mix(cloth, colours[1], stripe * (look.number("side_stripe", figure) * leg * (surface.v < -.03)))
     fade = .16 * (-(((surface.v + .20) / .14) ** 2)).exp() * surface.front * (pattern == 0) * leg
-    return cloth * (1 + fade)
+    return cloth * (1 + fade), surface.region
 
 
 def _bottom_coordinates(look: Look, surface: Surface, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor,
@@ -278,7 +280,7 @@ def _bottom_coordinates(look: Look, surface: Surface, x: Tensor, y: Tensor, z: T
     return torch.where(skirt, .16 * angle_of(sx, sz), u), torch.where(skirt, sy, v)
 
 
-def paint_shoes(look: Look, surface: Surface) -> Tensor:
+def paint_shoes(look: Look, surface: Surface) -> Painted:
     figure, edge = surface.figure, surface.footprint * .7
     first, second, third = (look.colour("shoe_colours", figure, k) for k in range(3))
     left, right = look.local("left_foot", surface), look.local("right_foot", surface)
@@ -289,10 +291,10 @@ def paint_shoes(look: Look, surface: Surface) -> Tensor:
     low_shoe = shoe * (look.number("boots", figure) < .5)
     colour = mix(colour, third, inside((z - .045 - .25 * (y + .05)).abs() - .012, edge) * low_shoe)
     laces = inside((z - .075).abs() - .020, edge) * shoe * (y > -.035) * .6
-    return mix(colour, second * .5 + .5, laces)
+    return mix(colour, second * .5 + .5, laces), surface.region
 
 
-def paint_hat(look: Look, surface: Surface) -> Tensor:
+def paint_hat(look: Look, surface: Surface) -> Painted:
     figure = surface.figure
     scale = look.number("head", figure)
     x, y, z = (part / scale for part in look.local("head", surface))
@@ -302,24 +304,25 @@ def paint_hat(look: Look, surface: Surface) -> Tensor:
     ribs = .10 * (angle_of(x, z) * 44).sin() * beanie * (surface.footprint < .006)
     ribbon = sun_hat & (y < .088) & (y > .066)
     colour = torch.where(ribbon, look.colour("top_colours", figure, 2) * .9, colour * (1 + ribs))
-    return torch.where(cap & (y < .060), colour * .82, colour)
+    return torch.where(cap & (y < .060), colour * .82, colour), surface.region
 
 
-def paint_accessory(look: Look, surface: Surface) -> Tensor:
+def paint_accessory(look: Look, surface: Surface) -> Painted:
     """Scarves are striped; bags are plain."""
     figure = surface.figure
     main = look.colour("accessory_colour", figure)
     kind = torch.where(look.number("accessory", figure) == 1, PATTERNS.index("hoops"), 0)
-    return patterned(kind, (main, main * .4 + .5, main), surface.u, surface.v * .2,
-                     look.number("top_scale", figure), surface.footprint, look.number("texture", figure))
+    cloth = patterned(kind, (main, main * .4 + .5, main), surface.u, surface.v * .2,
+                      look.number("top_scale", figure), surface.footprint, look.number("texture", figure))
+    return cloth, surface.region
 
 
-def paint_seat(look: Look, surface: Surface) -> Tensor:
+def paint_seat(look: Look, surface: Surface) -> Painted:
     wood = surface.depth.new_tensor([[.50], [.40], [.30]])
-    return wood * (.8 + .4 * look.number("hair_part", surface.figure).abs())
+    return wood * (.8 + .4 * look.number("hair_part", surface.figure).abs()), surface.region
 
 
-def paint_skin(look: Look, surface: Surface) -> tuple[Tensor, Tensor]:
+def paint_skin(look: Look, surface: Surface) -> Painted:
     """Arms, legs, neck and ears; socks belong to the shoes' region."""
     figure = surface.figure
     sock = ((surface.region == REGION["legs"]) & (surface.v < -.735) & (look.number("socks", figure) > .5)

@@ -26,7 +26,7 @@ class Pool:
         self.shards: list[dict[str, Tensor]] = []
         self.folders = [Path(folder) for folder in folders]
         for folder in self.folders:
-            paths = sorted(folder.glob("*.safetensors"))
+            paths = sorted(folder.glob("[!.]*.safetensors"))                   # dotted: not finished
             if not paths:
                 raise FileNotFoundError(f"No *.safetensors shards in {folder}; make some: run.py people.")
             self.shards += [self._open(path) for path in paths]

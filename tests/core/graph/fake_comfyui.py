@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import re
 import struct
 import threading
 import time
@@ -11,10 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 INFO = {
-    "LoadImage": {"input": {"required": {"image": [["server.png"], {"image_upload": True}]}}, "output": ["IMAGE"],
+    "LoadImage": {"input": {"required": {"image": [["server.png"], {"image_upload": True}]}},
+                  "output": ["IMAGE"],
                   "display_name": "Load Image"},
     "Pose": {"input": {"required": {"file": ["STRING", {}]}}, "output": ["POSE"], "display_name": "Pose"},
-    "SaveImage": {"input": {"required": {"images": ["IMAGE", {}], "filename_prefix": ["STRING", {}]}}, "output": [],
+    "SaveImage": {"input": {"required": {"images": ["IMAGE", {}], "filename_prefix": ["STRING", {}]}},
+                  "output": [],
                   "display_name": "Save Image"},
 }
 
@@ -37,6 +41,9 @@ class FakeComfyUI(ThreadingHTTPServer):
         self.running: list[str] = []
         self.sockets: dict[str, Handler] = {}
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def handle_error(self, request, client_address) -> None:
+        """Broken connections are part of the tests."""
 
     @property
     def url(self) -> str:
@@ -87,10 +94,9 @@ class Handler(BaseHTTPRequestHandler):
     def store(self, body: bytes) -> None:
         boundary = self.headers["Content-Type"].partition("boundary=")[2].encode()
         parts = [part.partition(b"\r\n\r\n") for part in body.split(b"--" + boundary)[1:-1]]
-        named = {head.decode().partition('name="')[2].partition('"')[0]: (head.decode(), data.removesuffix(b"\r\n"))
+        named = {quoted(head, "name"): (quoted(head, "filename"), data.removesuffix(b"\r\n"))
                  for head, _, data in parts}
-        head, data = named["image"]
-        name = head.partition('filename="')[2].partition('"')[0]
+        name, data = named["image"]
         if self.server.uploads.get(name, data) != data:
             name = name.replace(".", " (1).")
         subfolder = named["subfolder"][1].decode()
@@ -99,31 +105,35 @@ class Handler(BaseHTTPRequestHandler):
 
     def take_prompt(self, request: dict) -> None:
         self.server.prompts.append(request)
-        error = {"type": "value_not_in_list", "message": "Value not in list", "details": "image: 'x'", "extra_info": {}}
+        error = {"type": "value_not_in_list", "message": "Value not in list", "details": "image: 'x'",
+                 "extra_info": {}}
         broken = {"1": {"errors": [error], "dependent_outputs": ["3"], "class_type": "LoadImage"}}
         if self.server.script == "refuse":
-            top = {"type": "prompt_outputs_failed_validation", "message": "failed", "details": "", "extra_info": {}}
+            top = {"type": "prompt_outputs_failed_validation", "message": "failed", "details": "",
+                   "extra_info": {}}
             self.answer({"error": top, "node_errors": broken}, 400)
             return
         key = f"run-{len(self.server.prompts)}"
         self.server.running.append(key)
-        self.answer({"prompt_id": key, "number": 0, "node_errors": broken if self.server.script == "partial" else {}})
+        node_errors = broken if self.server.script == "partial" else {}
+        self.answer({"prompt_id": key, "number": 0, "node_errors": node_errors})
         threading.Thread(target=self.perform, args=(key, request["client_id"]), daemon=True).start()
 
     def perform(self, key: str, client_id: str) -> None:
-        for _ in range(100):  # the answer above may still be on its way
+        for _ in range(100):  # the websocket may still be on its way
             if client_id in self.server.sockets or self.server.websocket == "refuse":
                 break
             time.sleep(0.01)
-        tell = self.server.sockets[client_id].tell if client_id in self.server.sockets else lambda *event: None
+        listener = self.server.sockets.get(client_id)
+        tell = listener.tell if listener else lambda *event: None
         tell("execution_start", {"prompt_id": "of somebody else"})
         tell("executing", {"node": "1", "prompt_id": key})
         tell(None, b"\x00\x00\x00\x01\x00\x00\x00\x01preview")
         tell("progress", {"value": 1, "max": 2, "node": "1", "prompt_id": key})
         if self.server.script == "slow":
             return
-        self.server.running.remove(key)
         if self.server.script == "forget":
+            self.server.running.remove(key)
             return
         last = ("execution_success", {"prompt_id": key})
         if self.server.script == "error":
@@ -135,13 +145,16 @@ class Handler(BaseHTTPRequestHandler):
             "outputs": {"3": {"images": [{"filename": "look.png", "subfolder": "sub", "type": "output"},
                                          {"filename": "p.png", "subfolder": "", "type": "temp"}]},
                         "4": {"text": ["one line"]}},
-            "status": {"status_str": "x", "completed": True, "messages": [["execution_start", {}], list(last)]}}
+            "status": {"status_str": "x", "completed": True,
+                       "messages": [["execution_start", {}], list(last)]}}
+        self.server.running.remove(key)
 
     def open_websocket(self, client_id: str) -> None:
         if self.server.websocket == "refuse":
             self.answer(b"no", 404)
             return
-        proof = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode())
+        key = self.headers["Sec-WebSocket-Key"]
+        proof = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode())
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")
@@ -178,7 +191,11 @@ class Handler(BaseHTTPRequestHandler):
     def frame(self, first: int, payload: bytes) -> None:
         size = len(payload)
         head = bytes([first, size]) if size < 126 else bytes([first, 126]) + struct.pack(">H", size)
-        try:
+        with contextlib.suppress(OSError):
             self.wfile.write(head + payload)
-        except OSError:
-            pass
+
+
+def quoted(head: bytes, key: str) -> str:
+    """The value of `key="value"` in a part's header."""
+    match = re.search(rf'\b{key}="(.*?)"', head.decode())
+    return match[1] if match else ""

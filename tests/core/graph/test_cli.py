@@ -52,7 +52,8 @@ def test_one_run_prints_texts_and_files(start, folder, tmp_path, capsys):
     assert start("--input", folder, "--set", "Times.value=2") == 0
     assert saved(tmp_path) == ["all/look_00001_.png", "all/look_00002_.png"]
     output = capsys.readouterr()
-    assert output.out.splitlines() == ["8 Note (Show): 2", *[str(tmp_path / "out" / name) for name in saved(tmp_path)]]
+    paths = [str(tmp_path / "out" / name) for name in saved(tmp_path)]
+    assert output.out.splitlines() == ["8 Note (Show): 2", *paths]
     assert "done" in output.err and "error" not in output.err
 
 
@@ -75,7 +76,7 @@ def test_a_folder_without_the_picture_runs_all_others(start, folder, tmp_path, c
     assert saved(tmp_path) == [f"all/look_{name}_00001_.png" for name in "abc"]  # saving needs no mask
     error = capsys.readouterr().err
     assert "2 of 3 failed:" in error
-    assert "error: a.png: 2 LoadImageMask: a_mask.png cannot be read as a picture: it is another kind of file" in error
+    assert "error: a.png: 2 LoadImageMask: a_mask.png cannot be read as a picture: it is another" in error
     assert "error: c.png: 2 LoadImageMask: Invalid image file: c_mask.png" in error
 
 

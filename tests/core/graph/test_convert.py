@@ -15,7 +15,8 @@ INFO = {
              "output": ["IMAGE"], "display_name": "Blur Image"},
     "Mix": {"input": {"required": {"first": ["IMAGE", {}], "weight": ["FLOAT", {"default": 1.0}],
                                    "second": ["IMAGE", {}]}}, "output": ["IMAGE"]},
-    "Save": {"input": {"required": {"images": ["IMAGE", {}], "prefix": ["STRING", {"default": "x"}]}}, "output": []},
+    "Save": {"input": {"required": {"images": ["IMAGE", {}], "prefix": ["STRING", {"default": "x"}]}},
+             "output": []},
 }
 
 
@@ -40,7 +41,8 @@ BLUR_VALUES = {"seed": 7, "mode": "hard", "amount": 0.25, "note": "hi"}
 
 
 def blur(key, link, mode=0, values=(7, "randomize", "hard", 0.25, "hi"), more=(), **rest):
-    return make(key, "Blur", [("image", "IMAGE", link), ("mask", "MASK", None), *more], ["IMAGE"], values, mode, **rest)
+    return make(key, "Blur", [("image", "IMAGE", link), ("mask", "MASK", None), *more], ["IMAGE"], values,
+                mode, **rest)
 
 
 def save(key, link):
@@ -51,7 +53,8 @@ def test_wires_titles_and_widget_values():
     prompt = convert([LOAD, blur(2, 1, title="My blur"), blur(4, 1), save(3, 2)],
                      [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]])
     assert inputs(prompt) == {
-        "1": {"image": "b.png"}, "2": {"image": ["1", 0], **BLUR_VALUES}, "4": {"image": ["1", 0], **BLUR_VALUES},
+        "1": {"image": "b.png"}, "2": {"image": ["1", 0], **BLUR_VALUES},
+        "4": {"image": ["1", 0], **BLUR_VALUES},
         "3": {"images": ["2", 0], "prefix": "out"}}
     assert [node["_meta"]["title"] for node in prompt.values()] == ["Load", "My blur", "Blur Image", "Save"]
 
@@ -86,13 +89,15 @@ def test_the_upload_button_is_stepped_over(values):
 
 
 def test_sockets_take_no_position():
-    spec = {"input": {"required": {"a": ["INT", {"forceInput": True}], "b": ["FLOAT,INT", {"widgetType": "FLOAT"}],
+    spec = {"input": {"required": {"a": ["INT", {"forceInput": True}],
+                                   "b": ["FLOAT,INT", {"widgetType": "FLOAT"}],
                                    "c": ["ACME_NET", {}], "d": ["STRING", {"multiline": True}]}}}
     assert widget_values({"widgets_values": [0.5, "text"]}, spec) == {"b": 0.5, "d": "text"}
 
 
 def test_lists_are_wrapped():
-    assert widget_values({"widgets_values": [["p", "q"]]}, {"input": {"required": {"tags": ["STRING", {}]}}}) == {
+    assert widget_values({"widgets_values": [["p", "q"]]},
+                         {"input": {"required": {"tags": ["STRING", {}]}}}) == {
         "tags": {"__value__": ["p", "q"]}}
 
 
@@ -130,8 +135,10 @@ def test_bypass_without_a_fitting_input_gives_nothing():
 
 
 def test_reroutes_and_primitives_are_looked_through():
-    nodes = [LOAD, make(4, "Reroute", [("", "*", 1)], ["IMAGE"]), make(5, "Reroute", [("", "*", 2)], ["IMAGE"]),
-             make(6, "PrimitiveNode", outputs=["INT"], values=[42, "fixed"]), make(7, "Reroute", [("", "*", 4)], ["INT"]),
+    nodes = [LOAD, make(4, "Reroute", [("", "*", 1)], ["IMAGE"]),
+             make(5, "Reroute", [("", "*", 2)], ["IMAGE"]),
+             make(6, "PrimitiveNode", outputs=["INT"], values=[42, "fixed"]),
+             make(7, "Reroute", [("", "*", 4)], ["INT"]),
              blur(2, 3, more=[("seed", "INT", 5, "widget")])]
     prompt = convert(nodes, [[1, 1, 0, 4, 0, "IMAGE"], [2, 4, 0, 5, 0, "IMAGE"], [3, 5, 0, 2, 0, "IMAGE"],
                              [4, 6, 0, 7, 0, "INT"], [5, 7, 0, 2, 2, "INT"]])
@@ -139,19 +146,22 @@ def test_reroutes_and_primitives_are_looked_through():
 
 
 def test_wires_that_run_in_a_circle_are_named():
-    nodes = [make(1, "Reroute", [("", "*", 2)], ["IMAGE"]), make(2, "Reroute", [("", "*", 1)], ["IMAGE"]), save(3, 3)]
+    nodes = [make(1, "Reroute", [("", "*", 2)], ["IMAGE"]), make(2, "Reroute", [("", "*", 1)], ["IMAGE"]),
+             save(3, 3)]
     with pytest.raises(ValueError, match="runs in a circle"):
         convert(nodes, [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 1, 0, "IMAGE"], [3, 2, 0, 3, 0, "IMAGE"]])
 
 
 def test_unknown_nodes_keep_their_wires():
-    prompt = convert([LOAD, make(2, "Stranger", [("image", "IMAGE", 1)], values=[1, 2])], [[1, 1, 0, 2, 0, "IMAGE"]])
-    assert prompt["2"] == {"class_type": "Stranger", "inputs": {"image": ["1", 0]}, "_meta": {"title": "Stranger"}}
+    prompt = convert([LOAD, make(2, "Stranger", [("image", "IMAGE", 1)], values=[1, 2])],
+                     [[1, 1, 0, 2, 0, "IMAGE"]])
+    assert prompt["2"] == {"class_type": "Stranger", "inputs": {"image": ["1", 0]},
+                           "_meta": {"title": "Stranger"}}
 
 
 def link(key, origin, slot, target, target_slot):
-    return {"id": key, "origin_id": origin, "origin_slot": slot, "target_id": target, "target_slot": target_slot,
-            "type": "*"}
+    return {"id": key, "origin_id": origin, "origin_slot": slot,
+            "target_id": target, "target_slot": target_slot, "type": "*"}
 
 
 TWICE = {
@@ -164,24 +174,28 @@ TWICE = {
 
 
 def instance(key, image_link, seed_link=None, values=(), **more):
-    return make(key, "uuid-twice", [("image", "IMAGE", image_link), ("seed", "INT", seed_link, "widget")], ["IMAGE"],
+    return make(key, "uuid-twice", [("image", "IMAGE", image_link), ("seed", "INT", seed_link, "widget")],
+                ["IMAGE"],
                 values, **more)
 
 
 def with_subgraph(node, *others, links=()):
-    return convert([LOAD, node, save(3, 2), *others], [[1, 1, 0, 8, 0, "IMAGE"], [2, 8, 0, 3, 0, "IMAGE"], *links],
+    return convert([LOAD, node, save(3, 2), *others],
+                   [[1, 1, 0, 8, 0, "IMAGE"], [2, 8, 0, 3, 0, "IMAGE"], *links],
                    definitions={"subgraphs": [TWICE]})
 
 
 def test_a_subgraph_is_flattened():
     prompt = with_subgraph(instance(8, 1))
     assert inputs(prompt) == {
-        "1": {"image": "b.png"}, "8:1": {"image": ["1", 0], **BLUR_VALUES}, "8:2": {"image": ["8:1", 0], **BLUR_VALUES},
+        "1": {"image": "b.png"}, "8:1": {"image": ["1", 0], **BLUR_VALUES},
+        "8:2": {"image": ["8:1", 0], **BLUR_VALUES},
         "3": {"images": ["8:2", 0], "prefix": "out"}}
 
 
 def test_a_wire_into_a_subgraphs_widget():
-    prompt = with_subgraph(instance(8, 1, 5), make(6, "Number", outputs=["INT"]), links=[[5, 6, 0, 8, 1, "INT"]])
+    prompt = with_subgraph(instance(8, 1, 5), make(6, "Number", outputs=["INT"]),
+                           links=[[5, 6, 0, 8, 1, "INT"]])
     assert prompt["8:1"]["inputs"]["seed"] == ["6", 0] and prompt["8:2"]["inputs"]["seed"] == 7
 
 
@@ -210,7 +224,8 @@ def test_subgraphs_within_subgraphs():
              "outputs": [{"name": "IMAGE", "type": "IMAGE"}], "nodes": [instance(4, 1, values=[5])],
              "links": [link(1, -10, 0, 4, 0), link(2, 4, 0, -20, 0)]}
     prompt = convert([LOAD, make(8, "uuid-outer", [("image", "IMAGE", 1)], ["IMAGE"]), save(3, 2)],
-                     [[1, 1, 0, 8, 0, "IMAGE"], [2, 8, 0, 3, 0, "IMAGE"]], definitions={"subgraphs": [TWICE, outer]})
+                     [[1, 1, 0, 8, 0, "IMAGE"], [2, 8, 0, 3, 0, "IMAGE"]],
+                     definitions={"subgraphs": [TWICE, outer]})
     assert list(prompt) == ["1", "8:4:1", "8:4:2", "3"]
     assert prompt["8:4:1"]["inputs"]["image"] == ["1", 0] and prompt["8:4:1"]["inputs"]["seed"] == 5
     assert prompt["3"]["inputs"]["images"] == ["8:4:2", 0]

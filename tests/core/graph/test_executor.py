@@ -110,7 +110,8 @@ def test_a_list_node_gets_everything_at_once(run):
 
 
 def test_an_empty_list_is_named(run):
-    result = run({"1": ("CountUp", {"to": 0}), "2": ("Add", {"a": ["1", 0]}), "3": ("Show", {"value": ["2", 0]})})
+    result = run({"1": ("CountUp", {"to": 0}), "2": ("Add", {"a": ["1", 0]}),
+                  "3": ("Show", {"value": ["2", 0]})})
     assert "Input 'a' received an empty list" in result.error["exception_message"]
 
 
@@ -138,7 +139,8 @@ def test_an_exception_is_told_as_the_server_tells_it(run):
 
 
 def test_what_worked_before_a_failure_is_kept(run, calls):
-    failing = {"1": ("Number", {"value": 2}), "2": ("Fail", {"value": ["1", 0]}), "3": ("Show", {"value": ["2", 0]})}
+    failing = {"1": ("Number", {"value": 2}), "2": ("Fail", {"value": ["1", 0]}),
+               "3": ("Show", {"value": ["2", 0]})}
     run(failing)
     run(failing)
     assert calls == ["number 2"]
@@ -160,7 +162,8 @@ def test_nodes_run_in_inference_mode(executor, run, toys, monkeypatch):
 
 @pytest.mark.parametrize(("returned", "phrase"), [
     ({"result": (1,)}, "must return io.NodeOutput"), (io.NodeOutput(1, 2), "gave 2 values, not 1"),
-    (io.NodeOutput(1, expand={}), "needs ComfyUI"), (io.NodeOutput(block_execution="x"), "gave 0 values, not 1")],
+    (io.NodeOutput(1, expand={}), "needs ComfyUI"),
+    (io.NodeOutput(block_execution="x"), "gave 0 values, not 1")],
     ids=["dict", "count", "expand", "block without values"])
 def test_what_some_host_would_not_accept_is_refused(run, toys, monkeypatch, returned, phrase):
     monkeypatch.setattr(toys.Number, "execute", classmethod(lambda cls, value: returned))

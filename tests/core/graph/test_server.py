@@ -93,7 +93,8 @@ def test_a_file_the_server_renames_is_used_under_its_new_name(start, runtime):
 def test_only_files_of_the_input_folder_are_uploaded(start, runtime, tmp_path):
     (tmp_path / "secret.txt").write_bytes(b"secret")
     fake = start()
-    texts = {"a": "../secret.txt", "b": "server.png", "c": "a text. It names a.png", "d": str(tmp_path / "secret.txt"),
+    texts = {"a": "../secret.txt", "b": "server.png", "c": "a text. It names a.png",
+             "d": str(tmp_path / "secret.txt"),
              "e": "x" * 5000 + ".png", "f": "nul\0.png"}
     run(fake, runtime, {"1": {"class_type": "X", "inputs": texts}})
     assert fake.uploads == {"a (taken).png": b"old"} and fake.prompts[0]["prompt"]["1"]["inputs"] == texts
@@ -138,8 +139,7 @@ def test_a_server_that_forgets_the_run(start, runtime, websocket):
 
 def test_a_server_that_goes_away(start, runtime):
     fake = start("slow", "drop")
-    threading.Timer(0.3, fake.server_close).start()
-    threading.Timer(0.25, fake.shutdown).start()
+    threading.Timer(0.2, lambda: (fake.shutdown(), fake.server_close())).start()
     with pytest.raises(ConnectionError, match="No answer from"):
         run(fake, runtime)
 
@@ -167,7 +167,8 @@ def test_stopping_stops_the_run_on_the_server(start, runtime, monkeypatch):
 
 def test_results_stay_in_the_output_folder(start, runtime, monkeypatch):
     fake = start()
-    monkeypatch.setattr(server, "output_files", lambda result: [{"subfolder": "../..", "filename": "x", "type": "output"}])
+    monkeypatch.setattr(server, "output_files",
+                        lambda result: [{"subfolder": "../..", "filename": "x", "type": "output"}])
     with pytest.raises(ValueError, match="outside the folder"):
         run(fake, runtime)
 
@@ -181,7 +182,8 @@ def test_the_command_converts_with_the_servers_declarations(start, runtime, tmp_
     (tmp_path / "flow.json").write_text(json.dumps(flow))
     parser = argparse.ArgumentParser()
     cli.add_arguments(parser)
-    args = parser.parse_args([str(tmp_path / "flow.json"), "--server", fake.url, "--input", str(tmp_path / "in"),
+    args = parser.parse_args([str(tmp_path / "flow.json"), "--server", fake.url, "--input",
+                              str(tmp_path / "in"),
                               "--output", str(tmp_path / "out"), "--set", "Save Image.filename_prefix=yours"])
     assert cli.main(args) == 0
     assert fake.prompts[0]["prompt"]["3"]["inputs"] == {"images": ["1", 0], "filename_prefix": "yours"}
@@ -191,8 +193,8 @@ def test_the_command_converts_with_the_servers_declarations(start, runtime, tmp_
 
 def test_a_long_wait_is_no_failure(start, runtime):
     fake = start("slow")
-    finish = threading.Timer(0.6, lambda: fake.history.update({"run-1": {"outputs": {}, "status": {"messages": []}}}))
-    finish.start()
+    record = {"outputs": {}, "status": {"messages": []}}
+    threading.Timer(0.6, lambda: fake.history.update({"run-1": record})).start()
     began = time.monotonic()
     outcome, _ = run(fake, runtime)
     assert outcome.problems() == [] and time.monotonic() - began > 0.5

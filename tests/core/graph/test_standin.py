@@ -51,7 +51,8 @@ def test_output_nodes_get_prompt_and_png_info(toys):
 def test_extra_options_reach_object_info():
     item = io.Int.Input("steps", default=1)
     item.extra_dict["advanced"] = True
-    assert node_info(make([item], execute=lambda cls, steps: None))["input"]["required"]["steps"][1]["advanced"]
+    info = node_info(make([item], execute=lambda cls, steps: None))
+    assert info["input"]["required"]["steps"] == ["INT", {"default": 1, "advanced": True}]
 
 
 @pytest.mark.parametrize("wrong", [
@@ -61,7 +62,8 @@ def test_extra_options_reach_object_info():
     lambda: io.Image.Input("a", default=1),
     lambda: io.Image.Input("a", "a picture"),
     lambda: io.Image.Output(optional=True),
-], ids=["schema field", "new argument", "extra_dict on a widget", "default on a socket", "position", "output"])
+], ids=["schema field", "new argument", "extra_dict on a widget", "default on a socket", "position",
+        "output"])
 def test_arguments_outside_the_portable_subset_are_refused(wrong):
     with pytest.raises(TypeError):
         wrong()
@@ -106,7 +108,8 @@ def test_optional_inputs_need_a_default_in_execute():
 
 def test_a_box_input_is_fine_as_a_pure_socket():
     box = io.Custom("BOUNDING_BOX").Input("a", optional=True, extra_dict={"forceInput": True})
-    assert node_info(make([box], execute=accept))["input"]["optional"]["a"] == ["BOUNDING_BOX", {"forceInput": True}]
+    info = node_info(make([box], execute=accept))
+    assert info["input"]["optional"]["a"] == ["BOUNDING_BOX", {"forceInput": True}]
 
 
 def test_the_class_is_locked_while_it_runs(toys):

@@ -47,7 +47,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(("target", "text", "node", "expected"), [
     ("1.value", "7", "1", 7), ("Left.value", "7.5", "1", 7.5), ("Right.most.value", "seven", "2", "seven"),
-    ("Text.text", "[1, 2]", "3", "[1, 2]"), ("3.text", '"quoted"', "3", "quoted"), ("3.text", "a=b", "3", "a=b"),
+    ("Text.text", "[1, 2]", "3", "[1, 2]"), ("3.text", '"quoted"', "3", "quoted"),
+    ("3.text", "a=b", "3", "a=b"),
     ("1.list", "[1, 2]", "1", {"__value__": [1, 2]})])
 def test_inputs_can_be_set(target, text, node, expected):
     prompt = workflow.to_prompt(PROMPT, INFO)

@@ -1,0 +1,103 @@
+import pytest
+import torch
+from anyone.core.detect import detect_people
+from anyone.core.runtime import Interrupted, Runtime
+
+
+def found(detection, keypoints):
+    """For each true person the nearest found one: (index, largest joint error)."""
+    pairs = []
+    for person in keypoints:
+        errors = [float((pose.keypoints - person).norm(dim=1)[pose.present].max()) for pose in detection.frame.people]
+        best = min(range(len(errors)), key=errors.__getitem__)
+        pairs.append((best, errors[best]))
+    return pairs
+
+
+@pytest.mark.parametrize(("height", "width", "places"), [
+    (128, 128, [(40, 64, 110), (95, 60, 90)]),
+    (300, 500, [(100, 150, 240), (250, 160, 200), (420, 200, 120)]),
+    (500, 300, [(150, 250, 420)]),
+    (97, 61, [(30, 50, 80)]),
+    (3000, 4000, [(1000, 1500, 2400), (3000, 1700, 900)]),
+])
+def test_people_are_found_where_they_are(world, height, width, places):
+    net, image, keypoints = world(places, height, width)
+    detection, = detect_people(net, image, runtime=Runtime("cpu"))
+    assert (detection.frame.width, detection.frame.height) == (width, height)
+    assert len(detection.frame.people) == len(places)
+    pairs = found(detection, keypoints)
+    assert sorted(index for index, _ in pairs) == list(range(len(places)))
+    tolerance = 0.006 * max(height, width)                # half a cell of the first look is 0.8 %
+    for (index, error), (x, y, size) in zip(pairs, places, strict=True):
+        assert error < min(tolerance, 0.012 * size)
+        assert detection.frame.people[index].present.all()
+        mask = detection.masks[index]
+        assert mask[int(y), int(x)] and not mask[0, 0]
+        truth = 1.02 * size * 0.36 * size                 # the figure's box
+        assert abs(float(mask.sum()) / truth - 1) < 0.15
+        assert detection.regions[int(y - 0.2 * size), int(x)] == 4
+        assert detection.regions[int(y + 0.2 * size), int(x)] == 7
+
+
+def test_shapes_types_and_what_belongs_together(world):
+    net, image, _ = world([(40, 64, 110), (70, 60, 90)], 128, 128)
+    detection, = detect_people(net, image, runtime=Runtime("cpu"))
+    assert detection.masks.shape == (2, 128, 128) and detection.masks.dtype == torch.bool
+    assert detection.regions.shape == (128, 128) and detection.regions.dtype == torch.uint8
+    assert (detection.masks.sum(0) <= 1).all()
+    assert torch.equal(detection.regions > 0, detection.masks.any(0))
+    assert detection.masks[0].sum() >= detection.masks[1].sum()
+
+
+def test_a_tiny_picture(world):
+    net, image, keypoints = world([(4.5, 8.5, 14)], 17, 9)
+    detection, = detect_people(net, image, runtime=Runtime("cpu"))
+    assert detection.masks.shape == (1, 17, 9) and found(detection, keypoints)[0][1] < 0.5
+
+
+def test_nobody(world):
+    net, image, _ = world([], 40, 60)
+    first, second = detect_people(net, image.repeat(2, 1, 1, 1), runtime=Runtime("cpu"))
+    for detection in (first, second):
+        assert detection.frame.people == () and detection.frame.width == 60
+        assert detection.masks.shape == (0, 40, 60) and not detection.regions.any()
+
+
+def test_a_crowd_is_capped(world):
+    places = [(60 + 120 * column, 80 + 150 * row, 120) for row in range(5) for column in range(6)]
+    net, image, _ = world(places, 800, 740)
+    detection, = detect_people(net, image, max_people=7, runtime=Runtime("cpu"))
+    assert len(detection.frame.people) == 7 and detection.masks.shape[0] == 7
+    everybody, = detect_people(net, image, max_people=100, runtime=Runtime("cpu"))
+    assert len(everybody.frame.people) == 30
+
+
+def test_the_threshold_leaves_joints_out(world):
+    net, image, _ = world([(64, 64, 110)], 128, 128, visibility=1)        # all hidden: heat .7
+    detection, = detect_people(net, image, threshold=0.5, runtime=Runtime("cpu"))
+    assert detection.frame.people[0].present.all()
+    assert 0.5 < detection.frame.people[0].scores.max() <= 0.71
+    strict, = detect_people(net, image, threshold=0.8, runtime=Runtime("cpu"))
+    assert strict.frame.people == ()
+
+
+def test_grey_alpha_and_bad_pictures(world):
+    net, image, _ = world([], 20, 20)
+    alpha = torch.cat([image, image[..., :1]], -1)
+    assert len(detect_people(net, alpha, runtime=Runtime("cpu"))) == 1
+    with pytest.raises(ValueError, match="NaN"):
+        detect_people(net, image * float("nan"), runtime=Runtime("cpu"))
+    with pytest.raises(ValueError, match="should be pictures"):
+        detect_people(net, torch.zeros(3, 3), runtime=Runtime("cpu"))
+
+
+def test_interrupt_stops_between_pictures(world):
+    class Impatient(Runtime):
+        def check_interrupt(self):
+            raise Interrupted
+
+    net, image, _ = world([(64, 64, 110)], 128, 128)
+    with pytest.raises(Interrupted):
+        detect_people(net, image.repeat(3, 1, 1, 1), runtime=Impatient("cpu"))
+    assert net.module.views == 1
