@@ -21,8 +21,10 @@ from torch import Tensor
 from .graph import workflow
 from .graph.core_nodes import CORE_NODES
 from .graph.outcome import LocalRunner
+from .image import resize
 from .pose import Pose, PoseFrame, write_poses
 from .runtime import Progress, Runtime, TerminalProgress
+from .sheet import tile
 from .synthetic import render_people
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "inpaint_person.json"
 PARTS = (".png", "_mask.png", "_pose.json")                # the files of one input
-SCENE_PERSON, SCENE_SIZE = 19, (512, 384)                  # height, width
-TILE, GAP, LABEL = 288, 6, 20                              # pixels: height of a tile, space between, heading
+SCENE_PERSON, SCENE_SIZE = 19, (512, 512)                  # height, width
+CELL, HEADING = 288, 22                                    # pixels on the sheet
 
 
 class DemoRuntime(Runtime):
@@ -100,22 +102,24 @@ def remove_results(folder: Path) -> None:
 
 
 def contact_sheet(rows: Sequence[Sequence[Tensor]], headings: Sequence[str]) -> Image.Image:
-    """One row per input, its tiles left to right; a heading above each column."""
+    """One row of pictures ([H,W,3] or [H,W]) per input, a heading above each column."""
     from PIL import Image, ImageDraw, ImageFont
 
-    tiles = [[to_pil(tile).convert("RGB") for tile in row] for row in rows]
-    tiles = [[tile.resize((TILE * tile.width // tile.height, TILE), Image.Resampling.LANCZOS) for tile in row]
-             for row in tiles]
-    widths = [max(tile.width for tile in column) for column in zip(*tiles, strict=True)]
-    lefts = [GAP + sum(widths[:i]) + GAP * i for i in range(len(widths))]
-    sheet = Image.new("RGB", (lefts[-1] + widths[-1] + GAP, LABEL + len(rows) * (TILE + GAP)), "white")
+    cells = torch.stack([torch.stack([cell(picture) for picture in row]) for row in rows])
+    pictures = to_pil(tile(cells).movedim(0, -1))
+    sheet = Image.new("RGB", (pictures.width, pictures.height + HEADING), "white")
+    sheet.paste(pictures, (0, HEADING))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for left, width, heading in zip(lefts, widths, headings, strict=True):
-        draw.text((left + width / 2, LABEL / 2), heading, "black", font, anchor="mm")
-    for y, row in enumerate(tiles):
-        for left, width, tile in zip(lefts, widths, row, strict=True):
-            sheet.paste(tile, (left + (width - tile.width) // 2, LABEL + y * (TILE + GAP)))
+    for column, heading in enumerate(headings):
+        middle = (column + 0.5) * pictures.width / len(headings)
+        draw.text((middle, HEADING / 2), heading, "black", font, anchor="mm")
     return sheet
+
+
+def cell(picture: Tensor) -> Tensor:
+    """[H,W,3] or [H,W] -> [3,CELL,CELL]."""
+    colours = picture if picture.ndim == 3 else picture[..., None].expand(-1, -1, 3)
+    return resize(colours.movedim(-1, 0)[None], CELL, CELL)[0]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,8 +136,9 @@ def main(args: argparse.Namespace) -> int:
     rows = []
     for name in names:
         made = [paint(runner, name, seed, bar) for seed in seeds]
-        rows.append([made[0]["LoadImage"], made[0]["AnyoneDrawPose"], made[0]["LoadImageMask"],
-                     *(one["AnyoneInpaintPerson"] for one in made)])
+        shown = [made[0][node] for node in ("LoadImage", "AnyoneDrawPose", "LoadImageMask")]
+        rows.append([*shown, *(one["AnyoneInpaintPerson"] for one in made)])
+    shutil.rmtree(runtime.folder("temp"), ignore_errors=True)                      # previews
     sheet = args.output / "contact_sheet.png"
     contact_sheet(rows, ["input", "pose", "mask", *(f"seed {seed}" for seed in seeds)]).save(sheet)
     print(f"The pictures are in {args.output}, all of them side by side in {sheet}")

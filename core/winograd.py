@@ -1,10 +1,10 @@
 """3x3 convolutions of channels-last pictures with a quarter of the multiplications, for CPUs.
 
-Winograd's minimal filtering ("Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308): tiles of the
-picture and the filters are evaluated at a few points, multiplied there as matrices, and interpolated back. float32
-uses F(4x4,3x3) at the points 0, +-sqrt(1/2), +-sqrt(2), infinity, whose rounding error is half that of the usual
-integers (about 1e-6 of the output, five times a direct convolution); bfloat16 uses F(2x2,3x3), whose constants it
-can represent.
+Winograd's minimal filtering ("Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308): tiles of
+the picture and the filters are evaluated at a few points, multiplied there as matrices, and interpolated
+back. float32 uses F(4x4,3x3) at the points 0, +-sqrt(1/2), +-sqrt(2), infinity, whose rounding error is half
+that of the usual integers (about 1e-6 of the output, five times a direct convolution's); bfloat16 uses
+F(2x2,3x3), whose constants it can represent.
 """
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 A, B = math.sqrt(1 / 2), math.sqrt(2)                     # evaluation points; A*B = 1, A*A + B*B = 5/2
-CHANNELS = 64                                             # below that, the transforms cost more than they save
-STRIP = 4096                                              # pixels transformed at once, so that they stay in the cache
+CHANNELS = 64                                             # with fewer, transforms cost more than they save
+TILES = 32                                                # with fewer, the products are too thin
+STRIP = 4096                                              # pixels transformed at once, to stay in the cache
 
 
 class Pool:
-    """Memory reused within one forward pass: touching fresh pages costs more than the arithmetic done on them."""
+    """Memory reused within one forward pass: touching fresh pages costs more than the arithmetic on them."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -41,15 +42,16 @@ class Pool:
     def give(self, *tensors: Tensor) -> None:
         """Hands back whole storages; nobody may use these tensors, or views of them, any more."""
         for tensor in tensors:
-            storage = tensor.untyped_storage()
-            self._free.append(torch.empty(0, dtype=torch.uint8, device=self._device).set_(storage))
+            block = torch.empty(0, dtype=torch.uint8, device=self._device)
+            self._free.append(block.set_(tensor.untyped_storage()))
 
 
 @dataclass(frozen=True)
 class Filtering:
-    """One algorithm F(tile x tile, 3x3). `weight`: [n*n,9], filter -> its values at the n*n points, n = tile + 2.
+    """One algorithm F(tile x tile, 3x3) with n = tile + 2 points per axis.
 
-    `analyse`, `synthesise`: the one-dimensional transforms, from n planes to n planes and from n to `tile`.
+    `weight`: [n*n,9], a filter -> its values at the points. `analyse`, `synthesise`: the transforms of one
+    axis, from n planes to n planes and from n planes to `tile`.
     """
 
     tile: int
@@ -63,7 +65,7 @@ class Filtering:
 
 
 def _analyse4(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
-    for near, point, square in ((1, A, 0.5), (3, B, 2.0)):                         # even and odd part at +-point
+    for near, point, square in ((1, A, 0.5), (3, B, 2.0)):                         # even, odd part at +-point
         even = torch.add(d[4], d[2], alpha=square - 2.5, out=out[0])
         odd = torch.add(d[3], d[1], alpha=square - 2.5, out=out[5])
         torch.add(even, odd, alpha=point, out=out[near])
@@ -93,37 +95,51 @@ def _synthesise2(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     torch.sub(m[1], m[2], out=out[1]).sub_(m[3])
 
 
-def _square(rows: Sequence[Sequence[float]]) -> Tensor:
+def _both_axes(rows: Sequence[Sequence[float]]) -> Tensor:
     """[n,3] filter transform of one axis -> [n*n,9] of both."""
     one = torch.tensor(rows, dtype=torch.float64, device="cpu")
     return torch.einsum("ik,jl->ijkl", one, one).reshape(len(rows) ** 2, 9).float()
 
 
-F4 = Filtering(4, _square([[1, 0, 0], [-2 / 3, -2 / 3 * A, -1 / 3], [-2 / 3, 2 / 3 * A, -1 / 3],
-                           [1 / 6, B / 6, 1 / 3], [1 / 6, -B / 6, 1 / 3], [0, 0, 1]]), _analyse4, _synthesise4)
-F2 = Filtering(2, _square([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]), _analyse2, _synthesise2)
+F4 = Filtering(4, _both_axes([
+    [1.0, 0.0, 0.0],
+    [-2 / 3, -2 / 3 * A, -1 / 3],
+    [-2 / 3, 2 / 3 * A, -1 / 3],
+    [1 / 6, B / 6, 1 / 3],
+    [1 / 6, -B / 6, 1 / 3],
+    [0.0, 0.0, 1.0],
+]), _analyse4, _synthesise4)
+F2 = Filtering(2, _both_axes([
+    [1.0, 0.0, 0.0],
+    [0.5, 0.5, 0.5],
+    [0.5, -0.5, 0.5],
+    [0.0, 0.0, 1.0],
+]), _analyse2, _synthesise2)
 
 
 def conv3x3(padded: Tensor, weight: Tensor, out: Tensor, pool: Pool) -> None:
-    """out += 3x3 convolution.
+    """out += 3x3 convolution, by whatever way suits the sizes and the device.
 
-    `padded`: [B,H+2,W+2,C] with its border of zeros. `weight`: [3,3,C,C_out], rounded here to the type of `padded`.
-    `out`: [B,H,W,C_out]. float32 or bfloat16.
+    `padded`: [B,H+2,W+2,C] with its border of zeros, float32 or bfloat16. `weight`: [3,3,C,C_out] float32,
+    rounded here to the type of `padded`. `out`: [B,H,W,C_out] of that type, contiguous.
     """
     channels, outputs = weight.shape[2:]
     if padded.device.type != "cpu" or min(channels, 9 * outputs) < CHANNELS:
-        kernel = weight.permute(3, 2, 0, 1).to(padded.dtype, memory_format=torch.channels_last)
-        out += F.conv2d(padded.permute(0, 3, 1, 2), kernel).permute(0, 2, 3, 1)
+        _direct(padded, weight, out)
     elif 9 * outputs <= channels:
         _project_first(padded, weight, out)
     else:
         filtering = F2 if padded.dtype == torch.bfloat16 else F4
-        height, width = out.shape[1:3]
-        tiles = (height // filtering.tile) * (width // filtering.tile)
-        if height % filtering.tile or width % filtering.tile or tiles < 32:
+        height, width, tile = out.shape[1], out.shape[2], filtering.tile
+        if height % tile or width % tile or height * width < TILES * tile**2:
             _nine_products(padded, weight, out)
         else:
             _winograd(padded, weight, out, filtering, pool)
+
+
+def _direct(padded: Tensor, weight: Tensor, out: Tensor) -> None:
+    kernel = weight.permute(3, 2, 0, 1).to(padded.dtype, memory_format=torch.channels_last)
+    out += F.conv2d(padded.permute(0, 3, 1, 2), kernel).permute(0, 2, 3, 1)
 
 
 def _nine_products(padded: Tensor, weight: Tensor, out: Tensor) -> None:
@@ -133,7 +149,8 @@ def _nine_products(padded: Tensor, weight: Tensor, out: Tensor) -> None:
     total = out.view(-1, out.shape[3])
     for y in range(3):
         for x in range(3):
-            total.addmm_(padded[:, y:y + height, x:x + width].reshape(-1, weight.shape[2]), taps[y, x])
+            seen = padded[:, y:y + height, x:x + width].reshape(-1, weight.shape[2])
+            total.addmm_(seen, taps[y, x])
 
 
 def _project_first(padded: Tensor, weight: Tensor, out: Tensor) -> None:
@@ -147,34 +164,33 @@ def _project_first(padded: Tensor, weight: Tensor, out: Tensor) -> None:
 
 
 def _winograd(padded: Tensor, weight: Tensor, out: Tensor, filtering: Filtering, pool: Pool) -> None:
-    n, tile = filtering.points, filtering.tile
-    rows, columns = out.shape[1] // tile, out.shape[2] // tile
+    squared, tile = filtering.points ** 2, filtering.tile
     channels, outputs = weight.shape[2:]
-    bank = pool.take(n * n, channels * outputs)
-    torch.mm(filtering.weight, weight.view(9, -1), out=bank)
+    bank = pool.take(squared, channels, outputs)           # made anew: to keep it takes four times the memory
+    torch.mm(filtering.weight, weight.view(9, -1), out=bank.view(squared, -1))
     if padded.dtype != bank.dtype:
-        rounded = pool.take(n * n, channels * outputs, dtype=padded.dtype).copy_(bank)
+        rounded = pool.take(*bank.shape, dtype=padded.dtype).copy_(bank)
         pool.give(bank)
         bank = rounded
-    strip = max(1, STRIP // (tile * tile * columns))                               # rows of tiles
+    rows = max(1, STRIP // (tile * out.shape[2])) * tile                           # of pixels
     for picture, result in zip(padded, out, strict=True):
-        for first in range(0, rows, strip):
-            count = min(strip, rows - first)
-            source = picture[tile * first:tile * (first + count) + 2]              # [h+2,W+2,C]
-            target = result[tile * first:tile * (first + count)]                   # [h,W,C_out]
-            _strip(source, bank.view(n * n, channels, outputs), target, filtering, pool)
+        for first in range(0, out.shape[1], rows):
+            target = result[first:first + rows]                                    # [h,W,C_out]
+            _strip(picture[first:first + len(target) + 2], bank, target, filtering, pool)
     pool.give(bank)
 
 
 def _strip(source: Tensor, bank: Tensor, target: Tensor, filtering: Filtering, pool: Pool) -> None:
-    """target += convolution of a few rows of tiles; r, c count tiles, i, j points."""
+    """target [h,W,C_out] += convolution of source [h+2,W+2,C]; r, c count tiles, i, j points."""
     n, tile, dtype = filtering.points, filtering.tile, source.dtype
     channels, outputs = bank.shape[1:]
     r, c = target.shape[0] // tile, target.shape[1] // tile
     by_row = pool.take(n, r, c * tile + 2, channels, dtype=dtype)                  # [i,r,W+2,C]
-    filtering.analyse([source[i:i + tile * r - tile + 1:tile] for i in range(n)], by_row.unbind(0))
+    rows = [source[i:i + tile * r - tile + 1:tile] for i in range(n)]
+    filtering.analyse(rows, by_row.unbind(0))
     values = pool.take(n, n, r, c, channels, dtype=dtype)                          # [i,j,r,c,C]
-    filtering.analyse([by_row[:, :, j:j + tile * c - tile + 1:tile] for j in range(n)], values.unbind(1))
+    columns = [by_row[:, :, j:j + tile * c - tile + 1:tile] for j in range(n)]
+    filtering.analyse(columns, values.unbind(1))
     products = pool.take(n, n, r, c, outputs, dtype=dtype)                         # [i,j,r,c,C_out]
     torch.bmm(values.view(n * n, r * c, channels), bank, out=products.view(n * n, r * c, outputs))
     pool.give(by_row, values)

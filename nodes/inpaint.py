@@ -3,13 +3,11 @@ from __future__ import annotations
 
 from ..core.image import bchw_to_image
 from ..core.pose import write_poses
-from ..core.triagan.infer import inpaint
+from ..core.triagan.infer import MODES, inpaint
 from . import host
 from .host import Schema, io, opt
 from .subjects import find_subjects
 from .wires import DETECTOR, INPAINTER, POSE, expect_net, expect_option, send
-
-TRUNCATION_MODES = ("truncated", "multimodal", "plain")
 
 
 class AnyoneInpaintPerson(io.ComfyNode):
@@ -32,7 +30,7 @@ class AnyoneInpaintPerson(io.ComfyNode):
                                tooltip="Asked when there is no pose. Without it: the embedded detector."),
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
                              optional=True, tooltip="Who appears. Equal inputs give equal pictures."),
-                io.Combo.Input("truncation_mode", options=list(TRUNCATION_MODES), default="truncated",
+                io.Combo.Input("truncation_mode", options=list(MODES), default="truncated",
                                optional=True,
                                tooltip="truncated = pulled towards the average person; multimodal = towards "
                                        "one of several typical people, if the weights have them; "
@@ -57,7 +55,7 @@ class AnyoneInpaintPerson(io.ComfyNode):
     @classmethod
     def execute(cls, image, inpainter, mask=None, pose=None, detector=None, seed=0,
                 truncation_mode="truncated", truncation_psi=1.0, feather=0.0, half_precision=False):
-        expect_option(truncation_mode, TRUNCATION_MODES, "truncation_mode")
+        expect_option(truncation_mode, MODES, "truncation_mode")
         net = expect_net(inpainter, "inpainter", "Load Person Inpainter")
         subjects = find_subjects(image, mask, pose, detector)
         pictures, painted = inpaint(

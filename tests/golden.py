@@ -1,9 +1,9 @@
 """Runs golden cases: `python tests/golden.py CASE_DIR…`, any folder laid out as `tests/golden/*` are.
 
-A case fills a published network with numbers derived from its parameter names and states what must come out. One line
-per check: `NAME max_error tolerance ok|FAIL` (`NAME[fast]` is the fast form, `NAME:mean` another measure). The exit
-status is non-zero when anything failed. The folder's base name picks the runner: every file in `golden_runners/` has a
-dict RUNNERS of base name -> function(Case) -> {output name: tensor}.
+A case fills a published network with numbers derived from its parameter names and states what must come out.
+One line per check: `NAME max_error tolerance ok|FAIL` (`NAME[fast]` is the fast form, `NAME:mean` another
+measure of the same output). The exit status is non-zero when anything failed. The folder's base name picks
+the runner: every file in `golden_runners/` has a dict RUNNERS, base name -> function(Case) -> {name: tensor}.
 """
 from __future__ import annotations
 
@@ -50,20 +50,21 @@ class Case:
 
     def __init__(self, folder: Path) -> None:
         from safetensors.torch import load_file
-        self.folder, self.name = folder, folder.name or folder.resolve().name
         tensors = load_file(folder / "case.safetensors")
+        self.name = folder.resolve().name
         self.inputs = {name: tensor for name, tensor in tensors.items() if name.startswith("in.")}
         self.expected = {name: tensor for name, tensor in tensors.items() if name.startswith("out.")}
-        self.json: dict[str, Any] = json.loads((folder / "case.json").read_text())
-        self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        self.json: dict[str, Any] = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
 
-    def state(self, kept: Callable[[str], Tensor] | None = None) -> dict[str, Tensor]:
-        """The filled state dict. `kept`: key -> the network's own constant, for entries that are not filled."""
-        return {key: kept(key) if entry["kind"] == "keep" and kept else fill(self.manifest["salt"], key, entry)
+    def state(self, kept: Callable[[str], Tensor]) -> dict[str, Tensor]:
+        """The filled state dict. `kept`: key -> the network's own constant, where nothing is filled in."""
+        salt = self.manifest["salt"]
+        return {key: kept(key) if entry["kind"] == "keep" else fill(salt, key, entry)
                 for key, entry in self.manifest["params"].items()}
 
     def about(self, name: str) -> str:
-        """What case.json says about output `name`; one text may describe several names ("out.a / out.b")."""
+        """What case.json says of output `name`; one text may describe several ("out.a / out.b")."""
         texts = self.json.get("outputs", {})
         return next((text for names, text in texts.items() if name in re.split(r"[ /]+", names)), "")
 
@@ -72,14 +73,15 @@ def fill(salt: str, key: str, entry: Mapping[str, Any]) -> Tensor:
     """The numbers of one parameter; NumPy guarantees the stream of RandomState."""
     random = np.random.RandomState(zlib.crc32(f"{salt}/{key}".encode()))
     n = np.asarray(random.standard_normal(entry["shape"]), dtype=np.float32)
-    kinds: dict[str, Callable[[], Any]] = {
-        "normal": lambda: entry["a"] + entry["b"] * n,
-        "positive": lambda: entry["a"] + entry["b"] * np.abs(n),
-        "unit": lambda: n / np.linalg.norm(n),
-    }
-    if entry["kind"] not in kinds:
+    if entry["kind"] == "normal":
+        values = entry["a"] + entry["b"] * n
+    elif entry["kind"] == "positive":
+        values = entry["a"] + entry["b"] * np.abs(n)
+    elif entry["kind"] == "unit":
+        values = n / np.linalg.norm(n)
+    else:
         raise ValueError(f"{key}: unknown kind of fill {entry['kind']!r}.")
-    return torch.from_numpy(np.asarray(kinds[entry["kind"]](), dtype=np.float32))
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
 
 
 def by_pattern(table: Any, name: str) -> Any:
@@ -89,26 +91,33 @@ def by_pattern(table: Any, name: str) -> Any:
     return next((value for pattern, value in table.items() if fnmatch.fnmatchcase(name, pattern)), None)
 
 
-def compare(name: str, expected: Tensor, found: Tensor | None, tolerance: Mapping[str, Any]) -> Iterator[Check]:
+def compare(name: str, expected: Tensor, found: Tensor | None,
+            tolerance: Mapping[str, Any]) -> Iterator[Check]:
     """The checks of one output. `name` may end in `[variant]`; tolerances are looked up without it."""
     plain = name.partition("[")[0]
     if found is None or found.shape != expected.shape:
         yield Check(name, float("inf"), 0.0)
         return
     difference = (found.detach().cpu().double() - expected.double()).abs()
-    largest = difference.max().item() if difference.numel() else 0.0
+    largest = difference.max().item()
     if any(fnmatch.fnmatchcase(plain, pattern) for pattern in tolerance.get("exact", ())):
         yield Check(name, largest, 0.0)
         return
-    is_latent = plain.split(".")[-1].split("_")[0] == "w" and "w_max_abs" in tolerance
+    entry = by_pattern(tolerance, plain)
+    if isinstance(entry, Mapping):                         # {"out.*": {"atol": A, "rtol": R}}
+        excess = difference - entry.get("rtol", 0.0) * expected.double().abs()
+        yield Check(name, excess.max().clamp(min=0).item(), entry.get("atol", 0.0))
+        return
+    is_latent = "w_max_abs" in tolerance and re.match(r"out\.w(_|$)", plain) is not None
     limit = tolerance["w_max_abs"] if is_latent else by_pattern(tolerance.get("max_abs"), plain)
     yield Check(name, largest, float("nan") if limit is None else limit)
-    mean = by_pattern(tolerance.get("mean_abs"), plain)
-    if mean is not None and not is_latent:
+    mean = None if is_latent else by_pattern(tolerance.get("mean_abs"), plain)
+    if mean is not None:
         yield Check(f"{name}:mean", difference.mean().item(), mean)
     share = re.search(r"at most ([\d.]+) % of values may differ", tolerance.get("note", ""))
     if share and plain.endswith("_u8"):
-        yield Check(f"{name}:share_above_1", (difference > 1).double().mean().item(), float(share[1]) / 100)
+        above = (difference > 1).double().mean().item()
+        yield Check(f"{name}:share_above_1", above, float(share[1]) / 100)
 
 
 def load_module(name: str, path: Path) -> ModuleType:
@@ -134,12 +143,13 @@ def check_case(folder: Path) -> list[Check]:
     case = Case(folder)
     runner = runners().get(case.name)
     if runner is None:
-        raise ValueError(f"no runner for cases named {case.name!r}; there are: {', '.join(sorted(runners()))}.")
+        known = ", ".join(sorted(runners()))
+        raise ValueError(f"no runner for cases named {case.name!r}; there are: {known}.")
     with torch.no_grad():
         found = runner(case)
     names = [*case.expected, *(name for name in found if name not in case.expected)]
-    return [check for name in names for check in
-            compare(name, case.expected[name.partition("[")[0]], found.get(name), case.json["tolerance"])]
+    return [check for name in names for check in compare(
+        name, case.expected[name.partition("[")[0]], found.get(name), case.json["tolerance"])]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -152,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
             checks = check_case(folder)
         except Exception as error:                                                 # the other cases still run
             traceback.print_exc()
-            print(f"{folder.name} cannot run: {error} FAIL", flush=True)
+            print(f"{folder.resolve().name} cannot run: {error} FAIL", flush=True)
             failed += 1
             continue
         failed += sum(not check.ok for check in checks)

@@ -4,7 +4,6 @@ Ten seconds by default; `make soak` takes ten minutes, SOAK_SECONDS any time.
 """
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
 import time
@@ -15,19 +14,15 @@ from anyone.core.graph import workflow
 from anyone.core.graph.core_nodes import CORE_NODES
 from anyone.core.graph.outcome import LocalRunner
 from anyone.core.runtime import Runtime
-from anyone.nodes import comfy_entrypoint
+from anyone.nodes import NODES
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "inpaint_synthetic.json"
 SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 SEEDS = 3
 
 
-async def pack_nodes() -> list[type]:
-    return await (await comfy_entrypoint()).get_node_list()
-
-
 def test_runs_repeat_and_memory_stays(tmp_path):
-    runner = LocalRunner([*CORE_NODES, *asyncio.run(pack_nodes())], Runtime("cpu", tmp_path))
+    runner = LocalRunner([*CORE_NODES, *NODES], Runtime("cpu", tmp_path))
     info = runner.info()
     prompt = workflow.to_prompt(workflow.read(WORKFLOW), info)
     painter = workflow.find_node(prompt, "AnyoneInpaintPerson")

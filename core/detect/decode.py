@@ -14,6 +14,9 @@ from .network import CELL, GRID, Maps
 FLOOR = 0.1                                               # heat below this is never a joint
 PEAKS = 30                                                # candidates per joint
 MINIMUM_CELLS = 10                                        # votes that make a person
+FIRST_REACH = 0.06                                        # votes this near (1 = the view) are one body's
+SCATTER, REACH = 0.25, (0.04, 0.15)                       # the same in body sizes once known; limits
+STRAY = 0.45                                              # votes beside a body this much larger are its own
 NEAR, FAR = 0.3, 0.8                                      # how far a joint's vote may miss, in body sizes
 
 
@@ -44,28 +47,30 @@ def find_centres(maps: Maps, max_people: int) -> tuple[Tensor, Tensor]:
     on."""
     shown = maps.mask[0, 0] > 0
     votes = (maps.centre[0] + cell_centres(maps.mask.device))[:, shown].T                 # [V,2]
-    centres: list[Tensor] = []
-    sizes: list[float] = []
+    centres, sizes = votes[:0], votes.new_zeros(0)
     while len(votes) >= MINIMUM_CELLS and len(centres) < max_people:
-        centre, radius = _densest(votes), 0.06
+        centre, radius = _densest(votes), FIRST_REACH
         for _ in range(2):                                # the reach follows from the size found so far
             near = (votes - centre).norm(dim=1) < radius
             centre = votes[near].median(0).values
-            radius = min(0.2, max(0.04, 0.35 * int(near.sum()) ** 0.5 / GRID))
+            size = near.sum().sqrt() / GRID
+            radius = float((size * SCATTER).clamp(*REACH))
         near = (votes - centre).norm(dim=1) < radius
         if int(near.sum()) < MINIMUM_CELLS:
             break
-        centres.append(votes[near].mean(0))
-        sizes.append(int(near.sum()) ** 0.5 / GRID)
-        votes = votes[(votes - centre).norm(dim=1) >= 1.5 * radius]
-    return torch.stack(centres) if centres else votes[:0], votes.new_tensor(sizes)
+        beside = (centres - centre).norm(dim=1) < sizes / 2
+        if not (beside & (size < STRAY * sizes)).any():
+            centres = torch.cat([centres, votes[near].mean(0, keepdim=True)])
+            sizes = torch.cat([sizes, near.sum().sqrt()[None] / GRID])
+        votes = votes[(votes - centre).norm(dim=1) >= 1.2 * radius]
+    return centres, sizes
 
 
 def _densest(votes: Tensor) -> Tensor:
     """[V,2] -> [2]: where most votes fall. The middle of a cut-off person may lie outside the view."""
     bins = ((votes + 0.5) * GRID).long().clamp(0, 2 * GRID - 1)
     flat = torch.bincount(bins[:, 1] * 2 * GRID + bins[:, 0], minlength=4 * GRID**2).float()
-    counts = F.avg_pool2d(flat.view(1, 1, 2 * GRID, 2 * GRID), 5, 1, 2)
+    counts = F.avg_pool2d(F.avg_pool2d(flat.view(1, 1, 2 * GRID, 2 * GRID), 3, 1, 1), 3, 1, 1)
     best = counts.argmax()
     return torch.stack([best % (2 * GRID), best // (2 * GRID)]).float().add(0.5) / GRID - 0.5
 

@@ -1,7 +1,7 @@
 """`run.py run`: runs a workflow file here, or on a ComfyUI server.
 
     python run.py run workflows/inpaint_person.json --input photos/astronaut.png --output results
-    python run.py run workflows/inpaint_person.json --set "Inpaint Person.seed=7" --set 3.strength=0.7
+    python run.py run workflows/inpaint_person.json --set "Inpaint Person.seed=7" --set 6.filename_prefix=mine
     python run.py run workflows/inpaint_person.json --input photos --batch
     python run.py run workflows/inpaint_person.json --server http://127.0.0.1:8188
 """
@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, default=Path("output"), metavar="DIR",
                         help="where results go (default: output)")
     parser.add_argument("--server", metavar="URL", help="run on this ComfyUI server instead of here")
-    parser.add_argument("--device", help="cpu or cuda (default: the best there is)")
-    parser.add_argument("--json", action="store_true", help="print results and errors as JSON")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the best there is")
+    parser.add_argument("--json", action="store_true",
+                        help="print results and errors as JSON, one line per run")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -88,19 +89,19 @@ def _run_all(runner: Runner, prompts: Mapping[str, Prompt], extra_pnginfo: Mappi
              runtime: Runtime, as_json: bool) -> int:
     """Goes on after a failure and lists all failures at the end."""
     failures: dict[str, list[str]] = {}
-    reports = []
     for name, prompt in prompts.items():
+        display = _Display(prompt, runtime)
         try:
-            outcome = runner.run(prompt, extra_pnginfo, _Display(prompt, runtime))
+            outcome = runner.run(prompt, extra_pnginfo, display)
         except (ValueError, OSError) as error:
             outcome = Outcome(prompt, {"error": _as_error(error), "node_errors": {}})
-        reports.append({"input": name, **outcome.as_json()})
-        if not as_json:
+        display.finish(not outcome.problems())
+        if as_json:
+            print(json.dumps({"input": name, **outcome.as_json()}, default=str))
+        else:
             _print(outcome)
         if problems := outcome.problems():
             failures[name] = problems
-    if as_json:
-        print(json.dumps(reports if len(reports) > 1 else reports[0], indent=2))
     _print_failures(failures, len(prompts))
     return 1 if failures else 0
 
@@ -144,8 +145,11 @@ class _Display:
         elif event == "progress":
             self.bar.label = self.bar.label.split(" · ")[0] + f" · {data['value']:g}/{data['max']:g}"
             self.bar.show(None)
-        elif event == "execution_success":
+
+    def finish(self, success: bool) -> None:
+        """Leaves a full bar, or the unfinished one where something failed, and ends its line."""
+        if success:
             self.bar.label = "done"
             self.bar.update(self.bar.total)
-        elif event in ("execution_error", "execution_interrupted"):
+        elif self.started:
             print(file=sys.stderr)

@@ -56,7 +56,8 @@ class Executor:
     """
 
     def __init__(self, nodes: Iterable[type[ComfyNode]], runtime: Runtime) -> None:
-        self.nodes = {node.GET_SCHEMA().node_id: node for node in nodes}
+        with running_on(runtime):
+            self.nodes = {node.GET_SCHEMA().node_id: node for node in nodes}
         self.runtime = runtime
         self._cache: dict[str, Done] = {}
 

@@ -90,7 +90,7 @@ class LocalRunner:
             return Outcome(prompt, validation.response())
         result = self.executor.run(validation, extra_pnginfo, listener)
         folder = self.executor.runtime.folder("output")
-        saved = (inside(folder, f"{file['subfolder']}/{file['filename']}") for file in output_files(result))
+        saved = (inside(folder / file["subfolder"], file["filename"]) for file in output_files(result))
         return Outcome(prompt, validation.response(), result, tuple(saved))
 
 

@@ -45,12 +45,10 @@ def validate(prompt: Mapping[str, Any], nodes: Mapping[str, type[ComfyNode]]) ->
     if not outputs:
         return Validation(_problem("prompt_no_outputs", "Prompt has no outputs", ""), {}, (), checked)
     good = tuple(key for key in outputs if not check.broken_by(key))
-    node_errors = check.node_errors(outputs)
+    details = (f"{found['message']}: {found['details']}" for key in outputs for found in check.problems(key))
     error = None if good else _problem(
-        "prompt_outputs_failed_validation", "Prompt outputs failed validation",
-        "\n".join(f"{found['message']}: {found['details']}"
-                  for node in node_errors.values() for found in node["errors"]))
-    return Validation(error, node_errors, good, checked)
+        "prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(details))
+    return Validation(error, check.node_errors(outputs), good, checked)
 
 
 def ancestors(prompt: Prompt, node_id: str) -> list[str]:
@@ -93,7 +91,9 @@ class _Check:
 
     def _cycle(self, key: str) -> Iterator[Problem]:
         if key in self.circle:
-            yield _problem("dependency_cycle", "Dependency cycle detected", " -> ".join(self.circle))
+            path = " -> ".join(f"{node} ({self.prompt[node]['class_type']})" for node in self.circle)
+            yield _problem("dependency_cycle", "Dependency cycle detected", path, node_id=key,
+                           cycle_nodes=list(dict.fromkeys(self.circle)))
 
     def _inputs(self, key: str) -> Iterator[Problem]:
         node = self.prompt[key]

@@ -45,6 +45,11 @@ class Pose:
     def __repr__(self) -> str:
         return f"<Pose {int(self.present.sum())}/{len(JOINTS)} joints on {self.width}x{self.height}>"
 
+    @classmethod
+    def empty(cls, width: int, height: int) -> Pose:
+        """Nobody: all joints missing. It keeps the place of a person who is not seen for a while."""
+        return cls(torch.zeros(len(JOINTS), 2), torch.zeros(len(JOINTS)), width, height)
+
     @property
     def present(self) -> Tensor:
         """[18] bool."""

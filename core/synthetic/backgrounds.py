@@ -6,6 +6,7 @@ groups of pictures of one kind: planes are [B,H,W], colours [B,3,1,1] or [B,3,H,
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,6 @@ from .palette import cloth_colour, to_linear
 from .rng import Draws
 from .texture import noise
 
-KINDS = ("studio", "room", "outdoor", "facade", "blobs")
-_WEIGHTS = (2, 3.2, 2.4, 1.6, .8)
 _NOWHERE = 1e6
 
 
@@ -78,6 +77,17 @@ class Scenery:
         return inside(distance, (self.footprint if footprint is None else footprint) * 1.2 + .004)
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """`wall`: nearest and farthest metres behind the figure; `floor`: has one, with shadows on it."""
+
+    draw: Callable[[Scenery], Tensor]
+    weight: float
+    wall: tuple[float, float]
+    floor: bool = True
+    blurred: bool = True
+
+
 def _plane(values: Tensor) -> Tensor:
     return values[:, None, None]
 
@@ -88,30 +98,28 @@ def _mix(colour: Tensor, other: Tensor | float, share: Tensor) -> Tensor:
 
 
 def draw_backgrounds(ids: Tensor, seed: int, camera: Camera, height: int, width: int,
-                     shadows: ShadowMap | None, studio: bool) -> Tensor:
+                     shadows: ShadowMap, studio: bool) -> Tensor:
     """[B,3,H,W] linear. `studio`: every picture gets the plain sweep."""
     draws = Draws(ids, seed, "background kind")
-    kinds = torch.zeros_like(ids) if studio else draws.choice("kind", _WEIGHTS)
+    kinds = torch.zeros_like(ids) if studio else draws.choice("kind", [kind.weight for kind in _KINDS])
     out = camera.focal.new_empty(len(ids), 3, height, width)
-    for k, draw in enumerate(_DRAW):
+    for k, kind in enumerate(_KINDS):
         index = (kinds == k).nonzero()[:, 0]
         if len(index):
-            out[index] = _draw_group(draw, ids[index], index, seed, camera.select(index), height, width,
-                                     shadows)
+            distance = Draws(ids[index], seed, "background").uniform("wall", *kind.wall)
+            scenery = Scenery(ids[index], seed, camera.select(index), height, width, distance)
+            out[index] = _draw_group(kind, scenery, index, shadows)
     return out
 
 
-def _draw_group(draw: Callable[[Scenery], Tensor], ids: Tensor, picture: Tensor, seed: int, camera: Camera,
-                height: int, width: int, shadows: ShadowMap | None) -> Tensor:
-    low, high = _WALL[draw]
-    distance = Draws(ids, seed, "background").uniform("wall", low, high)
-    scenery = Scenery(ids, seed, camera, height, width, distance)
-    colour = draw(scenery)
-    if shadows is not None and draw is not _blobs:
+def _draw_group(kind: _Kind, scenery: Scenery, picture: Tensor, shadows: ShadowMap) -> Tensor:
+    """`picture`: [B] places of the group's pictures in the batch."""
+    colour = kind.draw(scenery)
+    if kind.floor:
         colour = colour * _floor_shadow(scenery, picture, shadows)[:, None]
-    off_centre = (scenery.column / width - .5) ** 2 + (scenery.row / height - .5) ** 2
+    off_centre = (scenery.column / scenery.width - .5) ** 2 + (scenery.row / scenery.height - .5) ** 2
     colour = colour * (1 - .30 * off_centre * scenery.number("vignette", 0, 1.5))[:, None]
-    return (colour if draw is _studio else _defocus(scenery, colour)).clamp(0, 1.4)
+    return (_defocus(scenery, colour) if kind.blurred else colour).clamp(0, 1.4)
 
 
 def _defocus(scenery: Scenery, colour: Tensor) -> Tensor:
@@ -315,7 +323,5 @@ def _blobs(scenery: Scenery) -> Tensor:
     return colour
 
 
-_DRAW = (_studio, _room, _outdoor, _facade, _blobs)
-#: Metres from the figure back to the wall, nearest and farthest.
-_WALL = {_studio: (2.5, 5.0), _room: (.7, 2.6), _outdoor: (40.0, 40.0), _facade: (4.0, 10.0),
-         _blobs: (40.0, 40.0)}
+_KINDS = (_Kind(_studio, 2, (2.5, 5.0), blurred=False), _Kind(_room, 3.2, (.7, 2.6)),
+          _Kind(_outdoor, 2.4, (40, 40)), _Kind(_facade, 1.6, (4, 10)), _Kind(_blobs, .8, (40, 40), floor=False))

@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     if not (args.out or args.sheet):
         raise ValueError("say where the people go: --out DIR, --sheet FILE.png, or both.")
     runtime = Runtime(progress_class=TerminalProgress)
-    settings = PoolSettings(args.count, *args.size, mode=args.mode, first_id=args.first_id, seed=args.seed)
+    settings = PoolSettings(args.count, args.size, args.mode, args.first_id, args.seed)
     if args.out:
         write = write_pool if args.format == "pool" else write_pictures
         write(args.out, settings, runtime)

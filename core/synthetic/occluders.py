@@ -10,8 +10,6 @@ from .geometry import inside
 from .palette import cloth_colour, to_linear
 from .rng import Draws
 
-KINDS = ("box", "pole", "plant", "table")
-
 
 @dataclass(frozen=True, eq=False)
 class Occluders:

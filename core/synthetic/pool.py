@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,8 +22,7 @@ class PoolSettings:
     """What a data set shows; the same settings give the same files. `count` people from id `first_id` on."""
 
     count: int
-    height: int
-    width: int
+    size: tuple[int, int]           # height, width
     mode: str = "scene"
     first_id: int = 0
     seed: int = 0
@@ -31,12 +30,14 @@ class PoolSettings:
     def render(self, first: int, count: int, device: torch.device) -> Rendering:
         """People `first` .. `first + count` of the data set, on the CPU."""
         ids = torch.arange(self.first_id + first, self.first_id + first + count, device=device)
-        rendering = render_people(ids, self.height, self.width, seed=self.seed, mode=self.mode)
+        rendering = render_people(ids, *self.size, seed=self.seed, mode=self.mode)
         return Rendering(**{name: value.cpu() for name, value in vars(rendering).items()})
 
     def describe(self) -> dict[str, str]:
         """For a shard's header; without `count`, so that a data set can grow."""
-        return {name: str(value) for name, value in asdict(self).items() if name != "count"}
+        height, width = self.size
+        return {"height": str(height), "width": str(width), "mode": self.mode, "first_id": str(self.first_id),
+                "seed": str(self.seed)}
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -116,6 +117,6 @@ def _annotation(name: str, people: Rendering, k: int, settings: PoolSettings) ->
         points = people.keypoints[k, person].round(decimals=2).tolist()
         visibility = people.visibility[k, person].tolist()
         persons.append([[*point, seen] for point, seen in zip(points, visibility, strict=True)])
-    return {"image": f"{name}.png", "label_map": f"{name}.labels.png", "width": settings.width,
-            "height": settings.height, "regions": list(REGION_NAMES), "keypoint_order": list(JOINTS),
+    return {"image": f"{name}.png", "label_map": f"{name}.labels.png", "width": settings.size[1],
+            "height": settings.size[0], "regions": list(REGION_NAMES), "keypoint_order": list(JOINTS),
             "visibility": "2 visible, 1 inside the frame but hidden, 0 outside the frame", "people": persons}

@@ -119,7 +119,8 @@ class Builder:
         })
 
     def sphere(self, part: Part, centre: Tensor, radius: Number, frame_axes: Tensor, *,
-               scale: tuple[Number, Number, Number] = (1, 1, 1), clip: tuple[Number, Number, Number, Number] = (0, 0, 0, 1),
+               scale: tuple[Number, Number, Number] = (1, 1, 1),
+               clip: tuple[Number, Number, Number, Number] = (0, 0, 0, 1),
                active: Tensor | None = None) -> None:
         """An ellipsoid with the axes of a frame [N,3,3]; its tiny cone axis keeps the scales in place."""
         tip = centre + frame_axes[:, :, 1] * 1e-4

@@ -59,7 +59,7 @@ def _per_picture(values: Tensor, picture: Tensor) -> Tensor:
     return values.t().contiguous().index_select(1, picture)
 
 
-def shade(look: Look, surface: Surface, camera: Camera, light: Light, shadows: ShadowMap | None,
+def shade(look: Look, surface: Surface, camera: Camera, light: Light, shadows: ShadowMap,
           depth: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Linear RGB [3,S] and region classes [S]. `depth`: the depth buffer [B*H*W]."""
     colour, region = paint(look, surface)
@@ -69,8 +69,7 @@ def shade(look: Look, surface: Surface, camera: Camera, light: Light, shadows: S
     facing = _dot(surface.normal, to_light)
     wrap = .12 + .22 * skin
     diffuse = ((facing + wrap) / (1 + wrap)).clamp(min=0)
-    if shadows is not None:
-        diffuse = diffuse * _shadow(surface, diffuse, camera, shadows)
+    diffuse = diffuse * _shadow(surface, diffuse, camera, shadows)
     up = tuple(_per_picture(camera.turn[:, :, 1], picture))
     upward = _dot(surface.normal, up)
     sky, ground = _per_picture(light.sky, picture), _per_picture(light.ground, picture)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..pose.draw import draw_poses
 from ..pose.pose import Pose, PoseFrame
-from ..training.sheet import save_sheet
+from ..sheet import save_sheet
 from .palette import REGION_PALETTE
 from .render import Rendering
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..runtime import Interrupted, Progress, Runtime
+from ..sheet import save_sheet
 from .distributed import Group, join
 from .ema import Ema
 from .log import Log
@@ -27,7 +28,6 @@ from .options import Options
 from .plot import save_plot
 from .pool import Pool, Sampler, held_out_batches, to_batch
 from .seeds import generator_for, seed_for
-from .sheet import save_sheet
 from .state import Position, load_state, save_card, save_state, save_weights
 from .task import Batch, Guard, StepContext, Task
 

@@ -1,4 +1,4 @@
-"""Painting new people into pictures: latents, order, batches, crop and paste (the published pipeline)."""
+"""Painting new people into pictures: latents, order, batches, crop and paste, as the published pipeline."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,17 @@ from torch import Tensor
 
 from ..checkpoints.system import LoadedNet
 from ..image import image_to_bchw
-from ..people import (CropBox, CropSettings, Person, PersonCrop, crop_person, disjoint_groups, paste_person,
-                      person_box, processing_order)
+from ..people import (
+    CropBox,
+    CropSettings,
+    Person,
+    PersonCrop,
+    crop_person,
+    disjoint_groups,
+    paste_person,
+    person_box,
+    processing_order,
+)
 from ..runtime import Progress, Runtime
 from .fast import FastGenerator
 from .network import Config, StyleNet
@@ -19,15 +28,15 @@ from .pose_input import joint_map, network_input
 
 MODES = ("plain", "truncated", "multimodal")
 BATCH = 8                                                 # people at once on an accelerator
-COPIES = 16                                               # activations alive at once, in full-size feature maps
+MAPS = 16                                                 # full-size feature maps alive at once, about
 
 
 @dataclass(frozen=True)
 class Latent:
     """How w is found from z.
 
-    `mode`: "plain" w = style_net(z); "truncated" pulls it towards the mean, "multimodal" towards one of the stored
-    centres. `strength`: psi, 0 = the mean or centre itself, 1 = no pull; clamped.
+    `mode`: "plain" is style_net(z); "truncated" pulls it towards the mean, "multimodal" towards one of the
+    stored centres. `strength`: psi, 0 = the mean or the centre itself, 1 = no pull; clamped.
     """
 
     mode: str = "truncated"
@@ -46,7 +55,7 @@ class Latent:
         if self.mode == "multimodal":
             centres = getattr(style_net, "w_centers", None)
             if centres is None:
-                raise ValueError("This inpainter stores no w_centers, so truncation multimodal is impossible; "
+                raise ValueError("This inpainter stores no w_centers, which truncation multimodal needs; "
                                  "choose truncated or plain.")
             target = centres[[seed % len(centres) for seed in seeds]]
         return torch.lerp(target.expand_as(w), w, min(max(self.strength, 0.0), 1.0))
@@ -55,19 +64,19 @@ class Latent:
 def draw_z(config: Config, seeds: Sequence[int], metadata: Mapping[str, str]) -> Tensor:
     """One z per seed, [B,Z] float32: normal numbers as published, or the vector of a procedural person."""
     if metadata.get("latent", "normal") == "normal":
-        rows = [np.random.RandomState(seed).normal(size=(1, config.z)).astype(np.float32) for seed in seeds]
-        return torch.from_numpy(np.concatenate(rows))
+        rows = [np.random.RandomState(seed).normal(size=(1, config.z)) for seed in seeds]
+        return torch.from_numpy(np.concatenate(rows).astype(np.float32))
     from ..synthetic import identity_vector, sample_identity
     z = identity_vector(sample_identity(torch.tensor(seeds)))
     if z.shape[1] != config.z:
-        raise ValueError(f"The inpainter was trained with people of {config.z} numbers, but this version of Anyone "
-                         f"describes them by {z.shape[1]}; use the weights that came with this version.")
+        raise ValueError(f"The inpainter was trained on people of {config.z} numbers, but this version of "
+                         f"Anyone describes them by {z.shape[1]}; use the weights that came with it.")
     return z
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One person to paint: which picture, who, where, with which seed."""
+    """One person to paint: in which picture, who, where, with which seed."""
 
     picture: int
     person: Person
@@ -78,40 +87,49 @@ class Job:
 def plan(people: Sequence[Sequence[Person]], settings: CropSettings, seed: int) -> list[list[Job]]:
     """Rounds of jobs that do not see each other. Within a picture small people come first.
 
-    Person i of any picture has the seed `seed + i`, so that somebody keeps their looks through a sequence. People
+    Person i of any picture has the seed `seed + i`, so that people keep their looks through a sequence. Those
     whose box is too small are left out, and stay in the picture as they are.
     """
     rounds: list[list[Job]] = []
     for picture, everybody in enumerate(people):
         order = processing_order([person.mask for person in everybody])
-        boxes = ((i, person_box(everybody[i].mask, settings)) for i in order)
+        boxes = [(i, person_box(everybody[i].mask, settings)) for i in order]
         jobs = [Job(picture, everybody[i], box, (seed + i) % 2**32) for i, box in boxes if box is not None]
         for depth, group in enumerate(disjoint_groups([job.box for job in jobs])):
-            rounds += [[]] if depth == len(rounds) else []
+            if depth == len(rounds):
+                rounds.append([])
             rounds[depth] += [jobs[i] for i in group]
     return rounds
 
 
+@dataclass(eq=False)
 class Painter:
-    """A lent generator with its settings; paints batches of people into `pictures` [B,3,H,W], in place.
+    """Paints batches of people into `pictures` [B,3,H,W], in place, with a generator lent on `device`.
 
-    `painted`: [B,H,W], the share of each pixel that is new.
+    `painted`: [B,H,W], the share of each pixel that is new. `batch`: people at once; one on a CPU, where
+    company wins little, so that the pixels there cannot depend on it.
     """
 
-    def __init__(self, generator: FastGenerator, net: LoadedNet, device: torch.device, runtime: Runtime,
-                 pictures: Tensor, latent: Latent, settings: CropSettings, feather: float, half: bool) -> None:
-        self.generator, self.metadata, self.device, self.runtime = generator, net.metadata, device, runtime
-        self.latent, self.settings, self.feather, self.half = latent, settings, feather, half
-        self.pictures = pictures
-        self.painted = torch.zeros(pictures.shape[0], *pictures.shape[2:])
-        # One at a time on a CPU: nothing to win there, and the pixels cannot depend on the company.
-        self.batch = 1 if device.type == "cpu" else BATCH
+    generator: FastGenerator
+    device: torch.device
+    runtime: Runtime
+    metadata: Mapping[str, str]
+    pictures: Tensor
+    latent: Latent
+    settings: CropSettings
+    feather: float
+    half: bool
+
+    def __post_init__(self) -> None:
+        self.painted = torch.zeros(self.pictures.shape[0], *self.pictures.shape[2:])
+        self.batch = 1 if self.device.type == "cpu" else BATCH
 
     def paint(self, jobs: Sequence[Job], progress: Progress) -> None:
-        """Jobs whose boxes do not meet. Out of memory halves nothing: it falls back to one person at a time."""
+        """Jobs whose boxes do not meet. Where memory runs out, one person at a time from there on."""
         while jobs:
             now = jobs[:self.batch]
-            crops = [crop_person(self.pictures[job.picture], job.person, job.box, self.settings) for job in now]
+            crops = [crop_person(self.pictures[job.picture], job.person, job.box, self.settings)
+                     for job in now]
             try:
                 results = self.generate(crops, [job.seed for job in now])
             except Exception as error:
@@ -122,29 +140,29 @@ class Painter:
             for job, crop, result in zip(now, crops, results, strict=True):
                 self.paste(job.picture, crop, result)
                 progress.update(preview=self.pictures[job.picture].movedim(0, -1))
-            jobs = jobs[self.batch:] if len(now) == self.batch else []
+            jobs = jobs[len(now):]
 
     def generate(self, crops: Sequence[PersonCrop], seeds: Sequence[int]) -> Tensor:
-        """[N,3,h,w] 0..1, unclamped; TriA-GAN's own polarity, 1 = keep, exists only in here."""
-        config, style_net = self.generator.config, self.generator.style_net
+        """[N,3,h,w], nominal 0..1. TriA-GAN's own polarity, 1 = keep, exists only in here."""
+        config = self.generator.config
         pictures, holes, person, keypoints = (
-            torch.stack([getattr(crop, name) for crop in crops]).float()
+            torch.stack([getattr(crop, name) for crop in crops])
             for name in ("image", "mask", "segmentation", "keypoints"))
         known = 1 - holes
-        joints = joint_map(keypoints, config.height, config.width) if config.use_joint_map else None
-        planes = network_input(known * (pictures * 2 - 1), known, 1 - person if config.use_segmentation else None,
-                               keypoints[:, :config.keypoint_channels], joints)
+        planes = network_input(
+            known * (pictures * 2 - 1), known, 1 - person if config.use_segmentation else None,
+            keypoints[:, :config.keypoint_channels],
+            joint_map(keypoints, config.height, config.width) if config.use_joint_map else None)
         z = draw_z(config, seeds, self.metadata).to(self.device)
-        w = self.latent.w(style_net, z, seeds)
-        unmasked = self.generator(planes.to(self.device), w, half=self.half)
-        return (unmasked.float().cpu() + 1) / 2
+        w = self.latent.w(self.generator.style_net, z, seeds)
+        return (self.generator(planes.to(self.device), w, half=self.half).cpu() + 1) / 2
 
     def paste(self, picture: int, crop: PersonCrop, result: Tensor) -> None:
-        """`result`: [3,h,w]. Outside the hole the crop itself is pasted, which bounds the resampling's ringing."""
+        """`result`: [3,h,w], used inside the hole; the crop around it feeds the resampling at the rim."""
         composite = torch.where(crop.mask > 0, result, crop.image)
-        self.pictures[picture] = paste_person(self.pictures[picture], composite, crop, feather=self.feather)
-        blank = torch.zeros_like(self.pictures[picture])
-        share = paste_person(blank, torch.ones_like(result), crop, feather=self.feather)[0]
+        before, white = self.pictures[picture], torch.ones_like(result)
+        share = paste_person(torch.zeros_like(before), white, crop, feather=self.feather)[0]
+        self.pictures[picture] = paste_person(before, composite, crop, feather=self.feather)
         self.painted[picture] = torch.maximum(self.painted[picture], share)
 
 
@@ -155,25 +173,26 @@ def inpaint(net: LoadedNet, image: Tensor, people: Sequence[Sequence[Person]], *
 
     `image`: [B,H,W,C] 0..1. `people`: those to replace, one list per picture. `truncation`, `strength`: see
     `Latent`. `feather`: pixels over which the seam fades, 0 = the published hard edge. `half`: bfloat16
-    activations. Pixels outside the mask are bit-identical to the input, and without people everything is.
+    activations. Pixels outside the mask are bit-identical to the input; without people all of them are.
 
-    The latent of person i is drawn from `seed + i`. Raises ValueError for inputs that do not fit together;
-    an interrupt or running out of memory leaves nothing half done that the caller could see.
+    The looks of person i follow from `seed + i`. Raises ValueError for inputs that do not fit together. An
+    interrupt, or memory that does not even suffice for one person, leaves the input as it was.
     """
-    latent = Latent(truncation, strength)
-    pictures = image_to_bchw(image)
+    latent, generator, pictures = Latent(truncation, strength), net.module, image_to_bchw(image)
+    if not isinstance(generator, FastGenerator):
+        raise ValueError(f"{net.name} is a {net.system.title}, not a TriA-GAN; load an inpainter.")
     if len(people) != len(pictures):
         raise ValueError(f"There are {len(pictures)} pictures but people for {len(people)}; "
                          f"give one list of people per picture.")
-    config = net.module.config
+    config = generator.config
     settings = CropSettings(height=config.height, width=config.width)
     rounds = plan(people, settings, seed)
-    progress = runtime.progress(sum(map(len, rounds)), "painting people")
-    memory = BATCH * COPIES * config.height * config.width * config.dims[0] * (2 if half else 4)
-    if not rounds:
+    if not rounds:                                        # nobody to paint: the network is not even moved
         return pictures.movedim(1, -1).contiguous(), torch.zeros(len(pictures), *pictures.shape[2:])
-    with runtime.use(net, memory) as (module, device):
-        painter = Painter(module, net, device, runtime, pictures, latent, settings, feather, half)
+    progress = runtime.progress(sum(map(len, rounds)), "painting people")
+    memory = MAPS * config.height * config.width * config.dims[0] * (2 if half else 4)
+    with runtime.use(net, memory * min(BATCH, max(map(len, rounds)))) as (_, device):
+        painter = Painter(generator, device, runtime, net.metadata, pictures, latent, settings, feather, half)
         for jobs in rounds:
             painter.paint(jobs, progress)
     return painter.pictures.movedim(1, -1).contiguous(), painter.painted

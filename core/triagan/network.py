@@ -1,15 +1,18 @@
-"""The TriA-GAN generator as published ("Synthesizing Anyone, Anywhere, in Any Pose", arXiv 2304.03164), trainable.
+"""The TriA-GAN generator as published, trainable.
 
-A U-Net of pre-activation residual blocks. Every 3x3 convolution is modulated: instance norm, a scale and shift
-derived from one latent w, leaky ReLU, convolution, noise. Levels are numbered from the lowest resolution, 0, so that
-a network grown by one level keeps the keys of the old one. State-dict keys are those of the published files.
-`fast.py` computes the same numbers sooner.
+"Synthesizing Anyone, Anywhere, in Any Pose", arXiv 2304.03164.
+
+A U-Net of pre-activation residual blocks. Every 3x3 convolution is modulated: instance norm, a scale and
+shift derived from one latent w, leaky ReLU, convolution, noise. Levels are numbered from the lowest
+resolution, 0, so that a network grown by one level keeps the keys of the old one. State-dict keys are those
+of the published files. `fast.py` computes the same numbers sooner.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +20,18 @@ from torch import Tensor, nn
 
 SQRT2 = math.sqrt(2)
 HALF, THIRD = math.sqrt(1 / 2), math.sqrt(1 / 3)          # gains that keep the variance of 2 and 3 summands
+Size = tuple[int, int]                                    # height, width
+Modules = Any                                             # an nn.ModuleList whose elements' types matter
 
 
 @dataclass(frozen=True)
 class Config:
     """Hyper-parameters; all of them can be read from the tensors of a file (`weights.read_config`).
 
-    `dims`: channels per level, full resolution first. `blocks`: residual blocks per level. `z`, `w`: latent sizes.
-    `height`, `width`: pixels of the picture the network was trained on. `layer_scale`, `noise`: present or not.
-    `use_segmentation`, `keypoint_channels`, `use_joint_map`: optional input planes. `w_centers`: stored centres.
+    `dims`: channels per level, full resolution first. `height`, `width`: pixels of the training pictures.
+    `blocks`: residual blocks per level. `z`, `w`: latent sizes. `layer_scale`, `noise`: present or not.
+    `use_segmentation`, `keypoint_channels`, `use_joint_map`: optional input planes. `w_centers`: how many
+    centres are stored.
     """
 
     dims: tuple[int, ...] = (128, 256, 512, 512, 512, 512)
@@ -54,13 +60,14 @@ class Config:
     @property
     def from_rgb_gain(self) -> float:
         """Counts each group of planes once, whatever its number of channels (published quirk)."""
-        return 1 / math.sqrt(49 * (4 + self.use_segmentation + bool(self.keypoint_channels) + self.use_joint_map))
+        groups = self.use_segmentation + bool(self.keypoint_channels) + self.use_joint_map
+        return 1 / math.sqrt(49 * (4 + groups))
 
     def dim(self, level: int) -> int:
         """Channels inside `level`, 0 = lowest resolution. One past the top is the top again."""
         return self.dims[self.levels - 1 - level]
 
-    def size(self, level: int) -> tuple[int, int]:
+    def size(self, level: int) -> Size:
         """(height, width) of `level`, 0 = lowest resolution."""
         shift = self.levels - 1 - level
         return self.height >> shift, self.width >> shift
@@ -99,7 +106,7 @@ class Conv(nn.Module):
 
 
 class StyleNet(nn.Module):
-    """z [B,Z] -> w [B,W], always in float32. `w_avg` [W] is the running mean of w, `w_centers` [K,W] its clusters."""
+    """z [B,Z] -> w [B,W], always in float32. `w_avg` [W]: mean of w, `w_centers` [K,W]: its clusters."""
 
     w_avg: Tensor
 
@@ -121,7 +128,7 @@ class StyleNet(nn.Module):
 
     @torch.no_grad()
     def update_w_avg(self, w: Tensor, decay: float = 0.998) -> None:
-        """One step of the running mean from a batch of w [B,W]; the trainer calls it in discriminator steps."""
+        """One step of the running mean from a batch of w [B,W]; the trainer decides when."""
         self.w_avg.copy_(torch.lerp(w.detach().float().mean(0), self.w_avg, decay))
 
 
@@ -130,7 +137,7 @@ class ModulatedConv(nn.Module):
 
     noise_const: Tensor
 
-    def __init__(self, config: Config, inputs: int, outputs: int, gain: float, size: tuple[int, int] | None) -> None:
+    def __init__(self, config: Config, inputs: int, outputs: int, gain: float, size: Size | None) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.empty(outputs))
@@ -164,7 +171,7 @@ class ModulatedConv(nn.Module):
 class Block(nn.Module):
     """skip(x) + layer_scale * conv1(conv0(x)). `gain` belongs to the skip and conv1, conv0 has 1."""
 
-    def __init__(self, config: Config, inputs: int, outputs: int, gain: float, size: tuple[int, int] | None) -> None:
+    def __init__(self, config: Config, inputs: int, outputs: int, gain: float, size: Size | None) -> None:
         super().__init__()
         self.layer_scale = nn.Parameter(torch.empty(1, outputs, 1, 1)) if config.layer_scale else None
         self.conv0 = ModulatedConv(config, inputs, inputs, 1.0, size)
@@ -208,6 +215,8 @@ class Upsample(nn.Module):
 class Encoder(nn.Module):
     """Levels from the highest resolution down. `layers[L]` is level L, 0 = lowest resolution."""
 
+    layers: Modules
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.downsample = Downsample()
@@ -218,19 +227,12 @@ class Encoder(nn.Module):
             self.layers.append(nn.ModuleList(Block(config, inner, out, HALF, None) for out in outputs))
 
 
-class UNetSkip(nn.Module):
-    """x + conv1x1(sqrt(2) leaky ReLU(instance norm(skip))): added, not concatenated, no style."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.add_module("0", Conv(channels, channels, 1, THIRD / math.sqrt(channels), bias=False))
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return x + self.get_submodule("0")(F.leaky_relu(F.instance_norm(skip), 0.2) * SQRT2)
-
-
 class Decoder(nn.Module):
-    """Middle blocks at the lowest resolution, then levels upwards; level L > 0 starts by adding the encoder's skip L."""
+    """Middle blocks at the lowest resolution, then levels upwards; all but level 0 start by adding a skip."""
+
+    middle_blocks: Modules
+    layers: Modules
+    unet_layers: Modules
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -246,14 +248,23 @@ class Decoder(nn.Module):
             rest = [Block(config, inner, inner, HALF, sizes[level]) for _ in range(config.blocks - 1)]
             self.layers.append(nn.ModuleList([first, *rest]))
             if level:
-                self.unet_layers[str(level)] = UNetSkip(below)
-        self.to_rgb = Conv(config.dim(config.levels - 1), 3, 1, 1 / math.sqrt(config.dims[0]), bias=True)
+                conv = Conv(below, below, 1, THIRD / math.sqrt(below), bias=False)
+                self.unet_layers[str(level)] = nn.ModuleList([conv])
+        self.to_rgb = Conv(config.dims[0], 3, 1, 1 / math.sqrt(config.dims[0]), bias=True)
+
+    def unet_conv(self, level: int) -> Conv:
+        return self.unet_layers[str(level)][0]
+
+    def add_skip(self, x: Tensor, skip: Tensor, level: int) -> Tensor:
+        """The encoder's feature is normalised without a style, and added, not concatenated."""
+        return x + self.unet_conv(level)(F.leaky_relu(F.instance_norm(skip), 0.2) * SQRT2)
 
 
 class Generator(nn.Module):
-    """Input planes [B,C,H,W] and a latent -> the whole picture [B,3,H,W], nominal -1..1, neither masked nor clamped.
+    """Input planes [B,C,H,W] and a latent -> the whole picture [B,3,H,W], nominal -1..1.
 
-    The constructor leaves the parameters unset: load a state dict, or call `initialise`.
+    The picture is neither masked nor clamped. The constructor leaves the parameters unset: load a state dict,
+    or call `initialise`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -283,10 +294,11 @@ class Generator(nn.Module):
 
     def modulated_convs(self) -> dict[str, ModulatedConv]:
         """Name -> layer in execution order, which is the row order of a style table."""
-        encoder = [(f"encoder.layers.{i}", level) for i, level in enumerate(self.encoder.layers)][::-1]
-        middle = [("decoder.middle_blocks", self.decoder.middle_blocks)]
-        decoder = [(f"decoder.layers.{i}", level) for i, level in enumerate(self.decoder.layers)]
-        return {f"{name}.{i}.{conv}": getattr(block, conv) for name, blocks in encoder + middle + decoder
+        levels = range(self.config.levels)
+        groups = [(f"encoder.layers.{i}", self.encoder.layers[i]) for i in reversed(levels)]
+        groups.append(("decoder.middle_blocks", self.decoder.middle_blocks))
+        groups += [(f"decoder.layers.{i}", self.decoder.layers[i]) for i in levels]
+        return {f"{name}.{i}.{conv}": getattr(block, conv) for name, blocks in groups
                 for i, block in enumerate(blocks) for conv in ("conv0", "conv1")}
 
     def styles(self, w: Tensor) -> Tensor:
@@ -300,36 +312,39 @@ class Generator(nn.Module):
                 rng: torch.Generator | None = None, features: dict[str, Tensor] | None = None) -> Tensor:
         """`x`: [B,C,H,W] from `pose_input.network_input`.
 
-        `w`: [B,W], or `styles`: a table [R,L] shared by the batch or [B,R,L]. `rng`: source of the training noise
-        (default: torch's own). `features`: a dict to fill with from_rgb, enc0.., mid, dec0.. (0 = lowest resolution).
+        `w`: [B,W], or `styles`: a table [R,L] shared by the batch or [B,R,L]. `rng`: source of the training
+        noise (default: torch's own). `features`: a dict to fill with from_rgb, enc0.., mid, dec0..
+        (0 = lowest resolution).
         """
-        self.check_size(x)
-        if styles is None:
-            if w is None:
-                raise ValueError("The generator needs a latent: give w or styles.")
-            styles = self.styles(w)
-        rows = list((styles if styles.ndim == 3 else styles[None]).unbind(1))      # R rows [B or 1,L]
+        check_size(self.config, x, training=self.training)
+        rows = style_rows(self.styles, w, styles)
         kept: dict[str, Tensor] = {} if features is None else features
         x = kept["from_rgb"] = self.from_rgb(x)
         for level in reversed(range(self.config.levels)):
-            x = kept[f"enc{level}"] = self.run_blocks(self.encoder.layers[level], x, rows, rng)
+            x = kept[f"enc{level}"] = run_blocks(self.encoder.layers[level], x, rows, rng)
             x = self.encoder.downsample(x) if level else x
-        x = kept["mid"] = self.run_blocks(self.decoder.middle_blocks, x, rows, rng)
+        x = kept["mid"] = run_blocks(self.decoder.middle_blocks, x, rows, rng)
         for level in range(self.config.levels):
             if level:
-                x = self.decoder.unet_layers[str(level)](self.decoder.upsample(x), kept[f"enc{level}"])
-            x = kept[f"dec{level}"] = self.run_blocks(self.decoder.layers[level], x, rows, rng)
+                x = self.decoder.add_skip(self.decoder.upsample(x), kept[f"enc{level}"], level)
+            x = kept[f"dec{level}"] = run_blocks(self.decoder.layers[level], x, rows, rng)
         return self.decoder.to_rgb(x)
 
-    @staticmethod
-    def run_blocks(blocks: nn.ModuleList, x: Tensor, rows: list[Tensor], rng: torch.Generator | None) -> Tensor:
-        """Consumes two rows per block from the front of `rows`."""
-        for block in blocks:
-            x = block(x, (rows.pop(0), rows.pop(0)), rng)
-        return x
 
-    def check_size(self, x: Tensor) -> None:
-        check_size(self.config, x, training=self.training)
+def run_blocks(blocks: Modules, x: Tensor, rows: list[Tensor], rng: torch.Generator | None) -> Tensor:
+    """Consumes two rows per block from the front of `rows`."""
+    for block in blocks:
+        x = block(x, (rows.pop(0), rows.pop(0)), rng)
+    return x
+
+
+def style_rows(table_of: Callable[[Tensor], Tensor], w: Tensor | None, styles: Tensor | None) -> list[Tensor]:
+    """The rows [B or 1,L] of a style table [R,L] or [B,R,L], or of the table of w [B,W]."""
+    if styles is None:
+        if w is None:
+            raise ValueError("The generator needs a latent: give w or styles.")
+        styles = table_of(w)
+    return list((styles if styles.ndim == 3 else styles[None]).unbind(1))
 
 
 def check_size(config: Config, x: Tensor, training: bool = False) -> None:

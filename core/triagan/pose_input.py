@@ -26,7 +26,7 @@ LINES = (
 
 
 def keypoint_pixels(keypoints: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """[B,K,3] -> (index [B,K] int64 = row * width + column, visible [B,K] bool); points outside go to the border."""
+    """[B,K,3] -> (row * width + column [B,K] int64, visible [B,K] bool); points outside go to the border."""
     x = (keypoints[..., 0] * width).round().clamp(0, width - 1).long()             # half to even, in float32
     y = (keypoints[..., 1] * height).round().clamp(0, height - 1).long()
     return y * width + x, keypoints[..., 2].round() > 0
@@ -41,7 +41,7 @@ def keypoint_planes(keypoints: Tensor, height: int, width: int) -> Tensor:
 
 
 def joint_map(keypoints: Tensor, height: int, width: int) -> Tensor:
-    """[B,17,3] -> skeleton of one-pixel lines, labels 0..6, [B,1,H,W] uint8. Points outside are not clamped."""
+    """[B,17,3] -> skeleton of one-pixel lines, labels 0..6, [B,1,H,W] uint8; points outside stay outside."""
     points, present = _points(keypoints, height, width)
     start, end, label = torch.tensor(LINES, device=keypoints.device).unbind(1)     # [21] each
     drawn = present[:, start] & present[:, end]                                    # [B,21]
@@ -68,9 +68,9 @@ def _points(keypoints: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]
 def line_pixels(start: Tensor, end: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Integer lines [...,2] (x, y) -> (pixel index [...,K], inside [...,K]), K = max(height, width).
 
-    The incremental rule moves the minor axis when its error reaches 0; after k of n = max(|dx|, |dy|) steps it has
-    therefore moved floor((2 k minor + n) / (2 n)). Evaluating that for every row or column of the picture draws
-    all lines at once, however far outside they start.
+    The incremental rule moves the minor axis when its error reaches 0; after k of n = max(|dx|, |dy|) steps
+    it has therefore moved floor((2 k minor + n) / (2 n)). Evaluating that for every row or column of the
+    picture draws all lines at once, however far outside they start.
     """
     delta = end - start
     steep = delta[..., 0].abs() <= delta[..., 1].abs()                             # y is the major axis
@@ -97,8 +97,9 @@ def network_input(condition: Tensor, mask: Tensor, segmentation: Tensor | None, 
                   joint_map: Tensor | None) -> Tensor:
     """The planes of the first convolution, [B,30,H,W] float32 for the body networks.
 
-    `condition`: [B,3,H,W] mask * picture, -1..1. `mask`: [B,1,H,W], 1 = known. `segmentation`: [B,1,H,W], 1 = not
-    the person. `keypoints`: [B,K,3]. `joint_map`: [B,1,H,W] labels. None where a network has no such planes.
+    `condition`: [B,3,H,W] mask * picture, -1..1. `mask`: [B,1,H,W], 1 = known. `segmentation`: [B,1,H,W],
+    1 = not the person. `keypoints`: [B,K,3]. `joint_map`: [B,1,H,W] labels. None where a network has no such
+    planes.
     """
     height, width = condition.shape[2:]
     planes = [condition, mask, 1 - mask]

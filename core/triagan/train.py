@@ -138,7 +138,7 @@ class TriaganTask(Task):
     averaged = ("generator",)
 
     def __init__(self, generator: Generator, adversarial_from: float = 1.0, adversarial_weight: float = 0.03,
-                 lr: float = 2e-3) -> None:
+                 lr: float = 8e-3) -> None:
         discriminator = PatchDiscriminator()
         self.generator, self.discriminator = generator.train(), discriminator
         self.modules = {"generator": generator, "discriminator": discriminator}
@@ -245,6 +245,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adversarial-from", type=float, default=1.0, metavar="PART",
                         help="part of the budget after which the discriminator joins (1 = never)")
     parser.add_argument("--adversarial-weight", type=float, default=0.03, metavar="X")
+    parser.add_argument("--lr", type=float, default=8e-3, metavar="X",
+                        help="generator's learning rate; four times the published one suits short runs")
 
 
 def build(args: argparse.Namespace, pool: Pool) -> TriaganTask:
@@ -257,4 +259,4 @@ def build(args: argparse.Namespace, pool: Pool) -> TriaganTask:
 
         fresh = grow(generator, {k: v.float() for k, v in read(args.grow).tree.items()})
         print(f"{args.grow}: {len(fresh)} tensors start afresh")
-    return TriaganTask(generator, args.adversarial_from, args.adversarial_weight)
+    return TriaganTask(generator, args.adversarial_from, args.adversarial_weight, args.lr)

@@ -1,8 +1,8 @@
 """TriA-GAN files: recognising them, hyper-parameters from shapes, published keys to ours, strict loading.
 
 Published files come from the trainer: a dict of generators, discriminators and optimisers. Only the averaged
-generator counts. Metadata of our own files: `latent` = "normal" (default) or "identity" (z describes a procedural
-person, see `core.synthetic.identity_vector`), `size` = "144x80" for networks without stored noise.
+generator counts. Metadata of our own files: `latent` = "normal" (default) or "identity" (z describes a
+procedural person, see `core.synthetic.identity_vector`), `size` = "144x80" for networks without stored noise.
 """
 from __future__ import annotations
 
@@ -41,14 +41,12 @@ def select(tree: Mapping[str, Any]) -> dict[str, Tensor] | None:
 
 
 def _rename_to_rgb(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Older runs kept an output layer per level, `decoder.to_rgb.N`; the highest resolution is the one in use."""
-    layers = [int(match[1]) for match in map(re.compile(r"decoder\.to_rgb\.(\d+)\.weight").fullmatch, state) if match]
-    if not layers:
+    """Older runs kept an output layer per level, `decoder.to_rgb.N`; the highest resolution is used."""
+    highest = _count(state, r"decoder\.to_rgb\.(\d+)\.") - 1
+    if highest < 0:
         return state
-    kept = {key: value for key, value in state.items() if not re.match(r"decoder\.to_rgb\.\d+\.", key)}
-    prefix = f"decoder.to_rgb.{max(layers)}."
-    return kept | {key.replace(prefix, "decoder.to_rgb."): value for key, value in state.items()
-                   if key.startswith(prefix)}
+    return {key.replace(f"to_rgb.{highest}.", "to_rgb."): value for key, value in state.items()
+            if not re.match(r"decoder\.to_rgb\.\d+\.", key) or key.startswith(f"decoder.to_rgb.{highest}.")}
 
 
 def read_config(state: StateDict, metadata: Mapping[str, str] | None = None) -> Config:
@@ -87,8 +85,8 @@ def _count(state: StateDict, pattern: str) -> int:
 def _metadata_size(metadata: Mapping[str, str]) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", metadata.get("size", ""))
     if match is None:
-        raise ValueError("The network stores no noise, so its picture size is unknown: give the file a metadata "
-                         "entry size, such as 144x80 (height x width).")
+        raise ValueError("The network stores no noise, so its picture size is unknown: give the file a "
+                         "metadata entry size, such as 144x80 (height x width).")
     return int(match[1]), int(match[2])
 
 
@@ -102,9 +100,9 @@ def read_generator(state: StateDict, metadata: Mapping[str, str] | None = None) 
         with torch.device("meta"):
             generator = Generator(config)
         check_state({name: value.shape for name, value in generator.state_dict().items()}, state, TITLE)
-        for name, value in state.items():
-            if name.endswith("resample_filter") and not torch.allclose(value.float().cpu(), resample_filter()):
-                raise ValueError(f"The weights do not fit a {TITLE}: {name} is another filter than [1,3,3,1].")
+        for name in ("encoder.downsample.resample_filter", "decoder.upsample.resample_filter"):
+            if not torch.allclose(state[name].float().cpu(), resample_filter()):
+                raise ValueError(f"The weights do not fit a {TITLE}: {name} is not made of 1, 3, 3, 1.")
         generator.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     return generator.eval().requires_grad_(False)
 

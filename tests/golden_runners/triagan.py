@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,6 @@ from anyone.core import people
 from anyone.core.triagan import network, pose_input, weights
 from anyone.core.triagan.fast import FastGenerator
 from torch import Tensor
-
-Forward = Callable[..., Tensor]
 
 
 def signed(image_u8: Tensor) -> Tensor:
@@ -24,42 +22,47 @@ def run_generator(case: Any) -> dict[str, Tensor]:
     state = case.state(kept=lambda key: network.resample_filter())
     height, width = case.inputs["in.img_u8"].shape[2:]
     generator = weights.read_generator(state, {"size": f"{height}x{width}"})
-    rows = list(generator.modulated_convs())
-    if case.json["style_rows"] != rows:
-        raise ValueError(f"style rows differ: expected {case.json['style_rows']}, ours are {rows}.")
-    found = outputs(case, generator, generator.styles, generator)
-    fast = FastGenerator(generator)
-    found |= {f"{name}[fast]": tensor for name, tensor in outputs(case, generator, fast.styles, fast).items()}
-    return found
+    if case.json["style_rows"] != list(generator.modulated_convs()):
+        raise ValueError("the modulated convolutions are not style_rows of case.json, in that order.")
+    fast = outputs(case, FastGenerator(generator))
+    return outputs(case, generator) | {f"{name}[fast]": tensor for name, tensor in fast.items()}
 
 
-def outputs(case: Any, generator: network.Generator, styles: Forward, forward: Forward) -> dict[str, Tensor]:
+def outputs(case: Any, generator: network.Generator | FastGenerator) -> dict[str, Tensor]:
     """Every expected output this form of the network has; what is not asked for is not computed."""
-    inputs, psi = case.inputs, case.json["psi"]
+    inputs, psi, top = case.inputs, case.json["psi"], generator.config.levels - 1
     image, mask = signed(inputs["in.img_u8"]), inputs["in.mask_u8"].float()
-    planes = pose_input.network_input(mask * image, mask, inputs["in.maskrcnn_mask_u8"].float(),
-                                      inputs["in.keypoints"], inputs["in.joint_map_u8"])
+    planes = input_planes(case, generator.config, mask, image)
     style_net, centres = generator.style_net, inputs["in.w_centers"]
     w = style_net(inputs["in.z"])
-    latents = {"w": w, "w_trunc": torch.lerp(style_net.w_avg, w, psi),
-               "w_multimodal": torch.lerp(centres[torch.arange(len(w)) % len(centres)], w, psi)}
+    w_trunc = torch.lerp(style_net.w_avg, w, psi)
+    w_multimodal = torch.lerp(centres[torch.arange(len(w)) % len(centres)], w, psi)
     features: dict[str, Tensor] = {}
-    unmasked = forward(planes, w, features=features)
-    features |= {"enc_bottom": features["enc0"], "enc_top": features[f"enc{generator.config.levels - 1}"]}
-    table = styles(w[:1])[0]
-    pictures: dict[str, Callable[[], Tensor]] = {
+    unmasked = generator(planes, w, features=features)
+    features |= {"enc_bottom": features["enc0"], "enc_top": features[f"enc{top}"]}
+    table = generator.styles(w[:1])[0]
+    known: dict[str, Callable[[], Tensor]] = {
+        "w": lambda: w,
+        "w_trunc": lambda: w_trunc,
+        "w_multimodal": lambda: w_multimodal,
+        "styles": lambda: table,
         "unmasked": lambda: unmasked,
         "img": lambda: mask * image + (1 - mask) * unmasked,
-        "unmasked_trunc": lambda: forward(planes, latents["w_trunc"]),
-        "unmasked_multimodal": lambda: forward(planes, latents["w_multimodal"]),
-        "unmasked_style": lambda: forward(
+        "unmasked_trunc": lambda: generator(planes, w_trunc),
+        "unmasked_multimodal": lambda: generator(planes, w_multimodal),
+        "unmasked_style": lambda: generator(
             planes[:1], styles=table + case.json["style_strength"] * direction(case, table)),
-        "styles": lambda: table,
+        **{name: (lambda value=value: value) for name, value in features.items()},
     }
-    known: dict[str, Callable[[], Tensor]] = pictures | {
-        name: (lambda value=value: value) for name, value in (latents | features).items()}
     return {name: cut(known[base](), *rest) for name in case.expected
             for base, *rest in [parts(name)] if base in known}
+
+
+def input_planes(case: Any, config: network.Config, mask: Tensor, image: Tensor) -> Tensor:
+    keypoints = case.inputs["in.keypoints"][:, case.manifest["init"]["input_keypoint_indices"]]
+    return pose_input.network_input(
+        mask * image, mask, case.inputs["in.maskrcnn_mask_u8"].float() if config.use_segmentation else None,
+        keypoints, case.inputs["in.joint_map_u8"] if config.use_joint_map else None)
 
 
 def direction(case: Any, table: Tensor) -> Tensor:
@@ -89,13 +92,12 @@ def cut(value: Tensor, sample: str | None, channels: str | None, stride: str | N
 
 
 def run_pose_input(case: Any) -> dict[str, Tensor]:
-    found = keypoint_outputs(case)
-    found["out.ni_net_input"] = net_input(case)
-    found |= pipeline(case)
-    return {name: tensor.to(case.expected[name].dtype) for name, tensor in found.items() if name in case.expected}
+    found = keypoint_outputs(case) | pipeline_outputs(case) | {"out.ni_net_input": net_input(case)}
+    return {name: tensor for name, tensor in found.items() if name in case.expected}
 
 
 def keypoint_outputs(case: Any) -> dict[str, Tensor]:
+    """Keypoint indices, one-hot planes and joint maps, at the height their names end in."""
     keypoints, found = case.inputs["in.keypoints"], {}
     widths = {tensor.shape[-2]: tensor.shape[-1] for tensor in case.expected.values() if tensor.ndim == 4}
     for name, expected in case.expected.items():
@@ -113,8 +115,8 @@ def keypoint_outputs(case: Any) -> dict[str, Tensor]:
     return found
 
 
-def samples(text: str, count: int) -> Iterable[int]:
-    """ "samples 0,2,5" or "samples 0..3" -> indices; all `count` of them when the text names none."""
+def samples(text: str, count: int) -> list[int]:
+    """The indices in "samples 0,2,5" or "samples 0..3"; the first `count` when the text names none."""
     span, listed = re.search(r"samples (\d+)\.\.(\d+)", text), re.search(r"samples ([\d, ]*\d)", text)
     if span:
         return list(range(int(span[1]), int(span[2]) + 1))
@@ -122,52 +124,66 @@ def samples(text: str, count: int) -> Iterable[int]:
 
 
 def net_input(case: Any) -> Tensor:
-    image, mask, segmentation = (case.inputs[f"in.ni_{name}_u8"] for name in ("img", "mask", "maskrcnn_mask"))
+    image = signed(case.inputs["in.ni_img_u8"])
+    mask, segmentation = case.inputs["in.ni_mask_u8"].float(), case.inputs["in.ni_maskrcnn_mask_u8"].float()
     keypoints = case.inputs["in.ni_keypoints"]
     joints = pose_input.joint_map(keypoints, *image.shape[2:])
-    return pose_input.network_input(mask * signed(image), mask.float(), segmentation.float(), keypoints, joints)
+    return pose_input.network_input(mask * image, mask, segmentation, keypoints, joints)
 
 
-def pipeline(case: Any) -> dict[str, Tensor]:
-    """Boxes, crops, masks and the recursive paste, with a stand-in for the generator that inverts the picture."""
+def pipeline_outputs(case: Any) -> dict[str, Tensor]:
+    """Boxes, crops, masks and the recursive paste of everybody, smallest first."""
     image = case.inputs["in.pl_image_u8"].float() / 255                           # [3,H,W]
-    wanted = case.json["settings"]
-    height, width = wanted["target_size"]
-    settings = people.CropSettings(height=height, width=width, background=wanted["percentage_background"],
-                                   margin=wanted["axis_minimum_expansion"], minimum_area=wanted["minimum_area"],
-                                   dilation=wanted["dilation_percentage"])
-    keypoints = case.inputs["in.pl_keypoints"]
-    bits = np.unpackbits(case.inputs["in.pl_segmentation_packed_u8"].numpy())
-    masks = torch.from_numpy(bits[: len(keypoints) * image[0].numel()]).bool().view(-1, *image.shape[1:])
-    everybody = [people.Person(mask, joints) for mask, joints in zip(masks, keypoints, strict=True)]
+    settings = crop_settings(case.json["settings"])
+    everybody = read_people(case, image)
     order = people.processing_order([person.mask for person in everybody])
     boxes = [(everybody[i], people.person_box(everybody[i].mask, settings)) for i in order]
     kept = [(person, box) for person, box in boxes if box is not None]
     crops = [people.crop_person(image, person, box, settings) for person, box in kept]
-    pasted = image
-    for person, box in kept:
-        crop = people.crop_person(pasted, person, box, settings)
-        negative = signed(crop.image * 255) * (1 - 2 * crop.mask)                 # hole: -image, elsewhere: image
-        pasted = people.paste_person(pasted, (negative + 1) / 2, crop)
-    return pipeline_outputs(case, crops) | {"out.pl_pasted_u8": (pasted * 255).round()}
-
-
-def pipeline_outputs(case: Any, crops: list[Any]) -> dict[str, Tensor]:
     pictures = torch.stack([(crop.image * 255).round() for crop in crops])        # [N,3,h,w]
     joints = torch.stack([crop.keypoints for crop in crops])                      # [N,17,3]
-    found = {
+    return crop_outputs(case, pictures) | {
         "out.pl_boxes": torch.tensor([[c.box.x0, c.box.y0, c.box.x1, c.box.y1] for c in crops]),
         "out.pl_mask_packed_u8": packed(torch.stack([crop.mask for crop in crops])),
         "out.pl_maskrcnn_mask_packed_u8": packed(torch.stack([crop.segmentation for crop in crops])),
         "out.pl_keypoints": joints,
         "out.pl_joint_map_first_u8": pose_input.joint_map(joints[:1], *pictures.shape[2:]),
+        "out.pl_pasted_u8": (paste_negatives(image, kept, settings) * 255).round(),
     }
-    parts = {"0": pictures[:1], "_mid": pictures[1:-1], "_last": pictures[-1:]}
+
+
+def crop_settings(wanted: dict[str, Any]) -> people.CropSettings:
+    height, width = wanted["target_size"]
+    return people.CropSettings(
+        height=height, width=width, background=wanted["percentage_background"],
+        margin=wanted["axis_minimum_expansion"], minimum_area=wanted["minimum_area"],
+        dilation=wanted["dilation_percentage"])
+
+
+def read_people(case: Any, image: Tensor) -> list[people.Person]:
+    keypoints = case.inputs["in.pl_keypoints"]
+    bits = np.unpackbits(case.inputs["in.pl_segmentation_packed_u8"].numpy())
+    masks = torch.from_numpy(bits[: len(keypoints) * image[0].numel()]).bool().view(-1, *image.shape[1:])
+    return [people.Person(mask, joints) for mask, joints in zip(masks, keypoints, strict=True)]
+
+
+def paste_negatives(image: Tensor, kept: list[Any], settings: people.CropSettings) -> Tensor:
+    """The stand-in for the generator paints every hole with the negative of what it hides."""
+    for person, box in kept:
+        crop = people.crop_person(image, person, box, settings)
+        picture = signed(crop.image * 255) * (1 - 2 * crop.mask)
+        image = people.paste_person(image, (picture + 1) / 2, crop)
+    return image
+
+
+def crop_outputs(case: Any, pictures: Tensor) -> dict[str, Tensor]:
+    groups = {"0": pictures[:1], "_mid": pictures[1:-1], "_last": pictures[-1:]}
+    found = {}
     for name in case.expected:
-        part = re.fullmatch(r"out\.pl_crop(0|_mid|_last)(?:_stride(\d+))?_u8", name)
-        if part:
-            stride = int(part[2] or 1)
-            found[name] = parts[part[1]][..., ::stride, ::stride]
+        match = re.fullmatch(r"out\.pl_crop(0|_mid|_last)(?:_stride(\d+))?_u8", name)
+        if match:
+            stride = int(match[2] or 1)
+            found[name] = groups[match[1]][..., ::stride, ::stride]
     return found
 
 

@@ -17,7 +17,7 @@ def figures(places) -> torch.Tensor:
 
 
 def drawn(keypoints: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Which figure stands at each cell: [N,18,2] and places [...,2] in the same units -> [...] 0, 1..N."""
+    """Which figure stands at each cell: [N,18,2] and places [...,2] in equal units -> [...] 0, 1..N."""
     owner = torch.zeros(cells.shape[:-1], dtype=torch.long)
     for number, person in enumerate(keypoints, 1):
         height = person[10, 1] - person[0, 1]
@@ -36,8 +36,8 @@ def ideal_maps(labels: Labels) -> Maps:
 
 
 class PerfectNet(torch.nn.Module):
-    """Sees `people` [N,18,2], given in pixels of a picture made by `position_picture`: the colours tell which part
-    of it a view shows, so that any crop and scale is answered rightly. Legs are region 7, the rest 4."""
+    """Sees `people` [N,18,2], given in pixels of a picture made by `position_picture`: the colours tell which
+    part of it a view shows, so that any crop and scale is answered rightly. Legs are region 7, the rest 4."""
 
     def __init__(self, people: torch.Tensor, height: int, width: int, visibility: int = 2) -> None:
         super().__init__()
@@ -56,7 +56,8 @@ class PerfectNet(torch.nn.Module):
         pixels = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
         known = (view[2] > 0.99) & (view[:2] > 0.02).all(0) & (view[:2] < 0.98).all(0)
         places, here = view[:2].movedim(0, -1)[known] * self.size, pixels[known]
-        scale = ((places - places.mean(0)) * (here - here.mean(0))).sum(0) / (here - here.mean(0)).square().sum(0)
+        apart = here - here.mean(0)
+        scale = ((places - places.mean(0)) * apart).sum(0) / apart.square().sum(0)
         origin = places.mean(0) - here.mean(0) * scale                  # picture = origin + view * scale
         keypoints = (self.people - origin) / scale
         cells = drawn(keypoints, pixels.view(GRID, 2, GRID, 2, 2).mean((1, 3)))

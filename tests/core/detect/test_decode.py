@@ -70,10 +70,11 @@ def test_targets_put_joints_votes_and_masks_where_they_belong(ideal):
     assert targets.heat.shape == (1, 18, GRID, GRID)
     wrist = targets.heat[0, JOINTS.index("left_wrist")]
     x, y = (keypoints[0, JOINTS.index("left_wrist")] / 2).floor().long().tolist()
-    assert 0.6 < wrist[y, x] <= 0.7 and wrist.max() > 0.9            # hidden here, visible at the other person
+    assert 0.6 < wrist[y, x] <= 0.7 and wrist.max() > 0.85           # hidden here, visible on the other
     nose = targets.heat[0, JOINTS.index("nose")]
-    assert nose[:, :GRID // 2].max() > 0.9 and nose[:, GRID * 5 // 8:].max() == 0
+    assert nose[:, :GRID // 2].max() > 0.85 and nose[:, GRID * 5 // 8:].max() == 0
     middle = person_centres(keypoints)[1] / SIDE
-    assert torch.allclose(targets.centre[0, :, 32, 47], middle - torch.tensor([47.5, 32.5]) / GRID, atol=1e-6)
+    way = middle - torch.tensor([47.5, 32.5]) / GRID
+    assert torch.allclose(targets.centre[0, :, 32, 47], way, atol=1e-6)
     assert torch.equal(targets.mask[0, 0] > 0, cells > 0)
     assert targets.has_centre.sum() > targets.mask.sum()             # a rim round the joints votes as well

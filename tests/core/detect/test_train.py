@@ -27,10 +27,12 @@ def test_mirroring_swaps_the_sides():
 
 
 def marked(count=6, height=90, width=120):
-    """Pictures with a coloured blot at five joints; joint j has blue j * 40 / 255, people map and regions 1 there."""
+    """Pictures with a blot at five joints: blue (j + 1) / 20 at joint j; people 1, regions n + 1 there."""
     torch.manual_seed(0)
-    keypoints = torch.stack([torch.randint(20, 100, (count, 1, 18)), torch.randint(20, 70, (count, 1, 18))], -1) + 0.5
-    image, people = torch.zeros(count, 3, height, width), torch.zeros(count, height, width, dtype=torch.uint8)
+    places = torch.rand(count, 1, 18, 2) * torch.tensor([width - 40, height - 40])
+    keypoints = places.floor() + 20.5
+    image = torch.zeros(count, 3, height, width)
+    people = torch.zeros(count, height, width, dtype=torch.uint8)
     visibility = torch.zeros(count, 1, 18, dtype=torch.uint8)
     for n in range(count):
         for j in (2, 5, 8, 11, 0):
@@ -46,8 +48,8 @@ def marked(count=6, height=90, width=120):
 def test_picture_joints_and_labels_move_together(mirror):
     picture = views._rows(marked(), slice(None))
     count = len(picture["image"])
-    view = views.View(torch.linspace(-0.5, 0.5, count), torch.linspace(0.8, 1.4, count), torch.full((count, 2), 5.0),
-                      torch.full((count,), mirror), torch.full((count, 3), 0.5))
+    view = views.View(torch.linspace(-0.5, 0.5, count), torch.linspace(0.8, 1.4, count),
+                      torch.full((count, 2), 5.0), torch.full((count,), mirror), torch.full((count, 3), 0.5))
     image, labels = views._warp(picture, view)
     assert image.shape == (count, 3, SIDE, SIDE) and labels.people.shape == (count, GRID, GRID)
     seen = labels.visibility.nonzero().tolist()
@@ -74,10 +76,10 @@ def test_mosaics_number_the_people_on(batch):
     assert square["image"].shape == (2, 3, 256, 256) and square["keypoints"].shape[1] == 12
     for quarter, (y, x) in enumerate([(0, 0), (0, 128), (128, 0), (128, 128)]):
         people = square["people"][0, y:y + 128, x:x + 128].long()
-        assert torch.equal(people, torch.where(four[quarter]["people"][0] > 0,
-                                               four[quarter]["people"][0].long() + quarter * 3, 0))
+        alone = four[quarter]["people"][0].long()
+        assert torch.equal(people, torch.where(alone > 0, alone + quarter * 3, 0))
         moved = square["keypoints"][0, quarter * 3] - torch.tensor([x, y])
-        assert torch.equal(moved, four[quarter]["keypoints"][0, 0])
+        assert torch.allclose(moved, four[quarter]["keypoints"][0, 0], atol=1e-4)
 
 
 def test_augmented_pictures_are_pictures_and_repeatable(batch):
@@ -91,13 +93,13 @@ def test_augmented_pictures_are_pictures_and_repeatable(batch):
 
 def test_training_learns(batch):
     torch.manual_seed(0)
-    task = DetectTask()
-    losses = []
-    for step in range(14):
-        context = StepContext(step, step * 8, 0.0, torch.device("cpu"), torch.Generator().manual_seed(step % 2))
-        losses.append(task.step(batch, context))
-    for name in ("joints", "regions", "mask", "centre"):
-        assert float(losses[-1][name]) < 0.8 * float(losses[0][name]), name
+    task, few, losses = DetectTask(), {name: value[:4] for name, value in batch.items()}, []
+    for step in range(24):
+        generator = torch.Generator().manual_seed(step % 2)
+        context = StepContext(step, step * 4, 0.0, torch.device("cpu"), generator, bf16=True)
+        losses.append({name: float(loss.detach()) for name, loss in task.step(few, context).items()})
+    for name, part in {"joints": 0.85, "regions": 0.8, "mask": 0.7, "centre": 0.7}.items():
+        assert losses[-1][name] < part * losses[0][name], name
 
 
 def test_the_command_line_trains_scores_and_draws(tmp_path):
@@ -105,7 +107,7 @@ def test_the_command_line_trains_scores_and_draws(tmp_path):
     from anyone.core.synthetic.pool import PoolSettings, write_pool
     from PIL import Image
 
-    write_pool(tmp_path / "pool", PoolSettings(12, 64, 64), Runtime("cpu"))
+    write_pool(tmp_path / "pool", PoolSettings(12, (64, 64)), Runtime("cpu"))
     assert "detect" in cli.systems()
     parser = argparse.ArgumentParser(prog="run.py train")
     cli.add_arguments(parser)

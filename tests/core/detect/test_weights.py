@@ -51,7 +51,7 @@ def test_a_saved_file_loads_as_the_same_function(net, tmp_path):
     loaded = load(tmp_path / "d.safetensors")
     assert loaded.system is SYSTEM and loaded.system.role == "detector"
     after = loaded.module(picture())
-    assert torch.allclose(before.heat, after.heat, atol=2e-2) and not torch.equal(before.heat, torch.zeros_like(before.heat))
+    assert torch.allclose(before.heat, after.heat, atol=2e-2) and before.heat.std() > 0.1
 
 
 def test_what_does_not_fit_is_refused(net):

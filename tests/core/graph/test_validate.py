@@ -25,7 +25,7 @@ def only_error(validation, node="1"):
 def test_the_whole_answer_to_a_missing_input(check):
     assert check("Mode", {}).response() == {
         "error": {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation",
-                  "details": "Required input is missing: mode", "extra_info": {}},
+                  "details": "", "extra_info": {}},
         "node_errors": {"1": {
             "errors": [{"type": "required_input_missing", "message": "Required input is missing",
                         "details": "mode", "extra_info": {"input_name": "mode"}}],
@@ -119,7 +119,8 @@ def test_a_circle_is_found(check):
     validation = check("Add", {"a": ["2", 0]}, **{"2": ("Add", {"a": ["1", 0]})})
     for node in ("1", "2"):
         error = validation.node_errors[node]["errors"][0]
-        assert error["type"] == "dependency_cycle" and error["details"] in ("1 -> 2 -> 1", "2 -> 1 -> 2")
+        assert error["type"] == "dependency_cycle" and error["extra_info"]["node_id"] == node
+        assert error["details"] in ("1 (Add) -> 2 (Add) -> 1 (Add)", "2 (Add) -> 1 (Add) -> 2 (Add)")
 
 
 def test_good_outputs_run_beside_broken_ones(executor, prompt, toys):

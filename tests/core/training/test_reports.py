@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import torch
+from anyone.core.sheet import save_sheet, tile
 from anyone.core.training.ema import Ema
 from anyone.core.training.log import Log, read_log
 from anyone.core.training.plot import save_plot, smooth
-from anyone.core.training.sheet import save_sheet, tile
 from PIL import Image
 
 

@@ -1,4 +1,4 @@
-"""Sample sheets."""
+"""Many pictures as one: contact sheets."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..files import atomic_write
+from .files import atomic_write
 
 GAP = 2
 

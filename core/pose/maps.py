@@ -1,0 +1,117 @@
+"""Pose maps and pose masks as Deformable GAN (Siarohin et al. 2018) and PG2 (Ma et al. 2017) publish them.
+
+Joints here are [...,18,2] x, y of pixels whose centres lie at integers, NaN = missing (see `pixel_joints`). The
+published weights of either system only work with these very numbers, quirks included.
+"""
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .pose import LIMBS, Pose
+
+# PG2 draws these 23 limbs: OpenPose's, a ring round trunk and head, and the line between the ears.
+MASK_LIMBS = (*LIMBS, (1, 16), (1, 17), (8, 11), (11, 5), (8, 2), (16, 17))
+_CLOSING = 5                                               # pixels
+_HALF_WIDTH, _DISC = 4.0, 4.0                              # of the polygon mask
+
+
+def pixel_joints(pose: Pose, height: int, width: int) -> Tensor:
+    """[18,2] the pose in a picture of this size; pixel centres at integers, NaN = missing."""
+    scaled = pose.scaled(width, height)
+    return torch.where(pose.present[:, None], scaled.keypoints - 0.5, torch.nan)
+
+
+def gaussian_maps(joints: Tensor, height: int, width: int, *, sigma: float = 6.0,
+                  stepped: bool = True) -> Tensor:
+    """[...,18,H,W] 0..1, Deformable GAN's heat maps; missing joints give zeros.
+
+    `stepped`: joints are rounded to pixels and the exponent to whole numbers, exp(-ceil(d^2 / 2 sigma^2)): the
+    staircases the published weights were trained on (integer division in Python 2). False: smooth.
+    """
+    joints = (joints + 0.5).floor() if stepped else joints
+    exponent = _squared_distance(joints, height, width) / (2 * sigma * sigma)
+    return torch.nan_to_num(torch.exp(-(exponent.ceil() if stepped else exponent)), nan=0.0)
+
+
+def disc_maps(joints: Tensor, height: int, width: int, *, radius: int = 4) -> Tensor:
+    """[...,18,H,W] 0 or 1, PG2's pose maps: discs round the joints, truncated toward zero; the network takes
+    2 * map - 1. Missing joints give zeros."""
+    return (_squared_distance(joints.trunc(), height, width) <= radius * radius).float()
+
+
+def pose_mask(joints: Tensor, height: int, width: int, *, radius: int = 4, closing: int = _CLOSING) -> Tensor:
+    """[H,W] bool, PG2's mask of the person for joints [18,2]: discs along 23 limbs, closed by a square.
+
+    A joint without a complete limb adds nothing. `closing`: side of the square in pixels, 1 = none.
+    """
+    reach = torch.arange(-radius, radius + 1)
+    disc = torch.cartesian_prod(reach, reach)
+    disc = disc[disc.square().sum(1) <= radius * radius]                             # [K,2]
+    x, y = (_limb_points(joints.double(), radius)[:, None] + disc).flatten(0, 1).T   # [M*K]
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    mask[y[inside], x[inside]] = True
+    return _closed(mask, closing)
+
+
+def polygon_mask(joints: Tensor, height: int, width: int) -> Tensor:
+    """[H,W] bool, the mask of Deformable GAN's evaluation for joints [18,2]: 8 pixels wide rectangles along
+    the same limbs and discs at all joints, closed by the same square."""
+    points = joints.double()
+    mask = (_squared_distance(points, height, width) < _DISC * _DISC).any(0)
+    limbs = points[torch.tensor(MASK_LIMBS)]                                         # [23,2,2]
+    limbs = limbs[torch.isfinite(limbs).flatten(1).all(1)]
+    along = limbs[:, 1] - limbs[:, 0]
+    across = torch.stack([-along[:, 1], along[:, 0]], 1)
+    across = _HALF_WIDTH * across / along.norm(dim=1, keepdim=True)                  # NaN, no rectangle: no length
+    corners = torch.stack([limbs[:, 0] + across, limbs[:, 0] - across, limbs[:, 1] - across,
+                           limbs[:, 1] + across], 1)                                 # [L,4,2]
+    return _closed(mask | inside_polygons(corners, height, width).any(0), _CLOSING)
+
+
+def inside_polygons(corners: Tensor, height: int, width: int) -> Tensor:
+    """[L,H,W] bool: pixels inside polygons of corners [L,K,2] x, y, by the even-odd rule with half-open edges.
+
+    An edge toggles the pixels of the rows from its upper end up to (not including) its lower end that lie
+    left of it. In float64, so that ties fall as published.
+    """
+    start, end = corners.roll(1, dims=1).double()[..., None, :], corners.double()[..., None, :]  # [L,K,1,2]
+    rows, columns = torch.arange(height), torch.arange(width)
+    (xa, ya), (xb, yb) = start.unbind(-1), end.unbind(-1)                            # each [L,K,1]
+    crosses = ((yb <= rows) & (rows < ya)) | ((ya <= rows) & (rows < yb))            # [L,K,H]
+    at = (xa - xb) * (rows - yb) / (ya - yb) + xb                                    # [L,K,H]
+    toggled = crosses[..., None] & (columns < at[..., None])                         # [L,K,H,W]
+    return toggled.sum(1) % 2 == 1
+
+
+def _squared_distance(joints: Tensor, height: int, width: int) -> Tensor:
+    """[...,18,H,W] pixels^2 from every pixel to every joint."""
+    x, y = joints[..., None].unbind(-2)                                              # [...,18,1]
+    columns, rows = (torch.arange(side, device=joints.device) for side in (width, height))
+    return (rows - y).square()[..., None] + (columns - x).square()[..., None, :]
+
+
+def _limb_points(points: Tensor, radius: int) -> Tensor:
+    """[M,2] whole pixels: both ends of every complete limb, and points in between a radius apart."""
+    centres = [torch.empty(0, 2, dtype=torch.long)]
+    for a, b in MASK_LIMBS:
+        start, end = points[a], points[b]
+        length = math.dist(start.tolist(), end.tolist())
+        if math.isnan(length):
+            continue
+        count = max(1, int(length / radius))
+        steps = torch.arange(count + 1, dtype=points.dtype)[:, None]
+        line = start + (end - start) * steps / count
+        line[-1] = end
+        centres.append(line.trunc().long())
+    return torch.cat(centres)
+
+
+def _closed(mask: Tensor, side: int) -> Tensor:
+    """Dilated, then eroded by a square, both cut at the border; `side` is odd."""
+    grown = F.max_pool2d(mask[None].float(), side, 1, side // 2)
+    return -F.max_pool2d(-grown, side, 1, side // 2)[0] > 0
