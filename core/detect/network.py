@@ -48,7 +48,7 @@ class ConvNorm(nn.Module):
     def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, relu: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,9 +87,7 @@ class Detector(nn.Module):
                                      ConvNorm(b, a, 1, relu=False)])
         self.decoder = nn.ModuleList([Residual(c), Residual(b), ConvNorm(a, a)])
         self.head = nn.Conv2d(a, sum(OUTPUTS), 1)
-        for parameter in self.parameters():                # channels last: faster on every device
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)         # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> Maps:
         x = image.contiguous(memory_format=torch.channels_last) * 4 - 2

@@ -36,7 +36,8 @@ class DetectTask(Task):
 
     def __init__(self) -> None:
         net = Detector()
-        nn.init.constant_(net.head.bias[:JOINT_COUNT], NO_JOINT)
+        with torch.no_grad():
+            net.head.bias[:JOINT_COUNT] = NO_JOINT         # type: ignore[index]
         self.net = net
         self.modules, self.averaged = {"net": net}, ("net",)
         self.optimizers = {"net": torch.optim.Adam(net.parameters(), LEARNING_RATE, betas=(0.9, 0.99))}

@@ -40,17 +40,17 @@ def build(state: StateDict, metadata: Mapping[str, str]) -> nn.Module:
         net = Detector(widths(state))
     check_state({name: t.shape for name, t in net.state_dict().items()}, state, TITLE)
     net.load_state_dict(state, assign=True)
-    return fold(net.eval()).to(memory_format=torch.channels_last)
+    return fold(net.eval())
 
 
 def fold(net: Detector) -> Detector:
     """Each batch norm of a net in evaluation mode goes into the convolution before it; the same function,
     faster."""
     for module in net.modules():
-        if isinstance(module, ConvNorm):
+        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.norm = nn.Identity()
-    return net
+    return net.to(memory_format=torch.channels_last)       # type: ignore[call-overload]
 
 
 SYSTEM = System(name="detect", title=TITLE, role="detector", select=select, build=build)

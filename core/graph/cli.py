@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +60,23 @@ def main(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="anyone-") as temp:
         runtime = FolderRuntime(args.device, input=source, output=args.output, temp=Path(temp))
         runner = _runner(args, runtime)
-        info = runner.info()
-        prompt = workflow.to_prompt(document, info)
-        for setting in args.values:
-            target, _, value = setting.partition("=")
-            workflow.set_value(prompt, target, value, info)
-        prompts = ({picture.name: pointed_at(prompt, picture.name)} if picture
-                   else prompts_for(prompt, source, args.batch))
+        prompt = _prompt(document, args.values, runner.info())
+        prompts = {"": prompt}
+        if picture:
+            prompts = {picture.name: pointed_at(prompt, picture.name)}
+        elif args.input or args.batch:
+            prompts = prompts_for(prompt, source, args.batch)
         return _run_all(runner, prompts, workflow.extra_pnginfo(document), runtime, args.json)
+
+
+def _prompt(document: Mapping[str, Any], settings: Iterable[str], info: Mapping[str, Any]) -> Prompt:
+    prompt = workflow.to_prompt(document, info)
+    for setting in settings:
+        target, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--set {setting} lacks a value; write NODE.INPUT=VALUE.")
+        workflow.set_value(prompt, target, value, info)
+    return prompt
 
 
 def _default_input(file: Path) -> Path:
@@ -126,11 +135,11 @@ def _print_failures(failures: Mapping[str, list[str]], count: int) -> None:
 
 
 class _Display:
-    """One bar over the nodes of a prompt; the nodes' own bars appear in the same place."""
+    """One bar over the nodes of a prompt; a node that counts its steps has a bar of its own."""
 
     def __init__(self, prompt: Prompt, runtime: Runtime) -> None:
         self.prompt, self.runtime = prompt, runtime
-        self.bar = runtime.progress(len(prompt))
+        self.bar = self.steps = runtime.progress(len(prompt))
         self.started: set[str] = set()
 
     def __call__(self, event: str, data: dict[str, Any]) -> None:
@@ -141,10 +150,13 @@ class _Display:
             self.bar.label = node.get("_meta", {}).get("title", node["class_type"])
             self.bar.done = min(len(self.started), self.bar.total - 1)
             self.bar.show(None)
+            self.steps = self.bar
             self.started.add(data["node"])
-        elif event == "progress":
-            self.bar.label = self.bar.label.split(" · ")[0] + f" · {data['value']:g}/{data['max']:g}"
-            self.bar.show(None)
+        elif event == "progress":  # from a server; here the nodes draw their own bars
+            if self.steps is self.bar:
+                self.steps = self.runtime.progress(int(data["max"]), self.bar.label)
+            self.steps.done = min(int(data["value"]), self.steps.total)
+            self.steps.show(None)
 
     def finish(self, success: bool) -> None:
         """Leaves a full bar, or the unfinished one where something failed, and ends its line."""

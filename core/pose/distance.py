@@ -11,7 +11,7 @@ from .assignment import assign
 from .pose import Pose
 from .skeleton import HIPS, NECK, SHOULDERS
 
-# COCO's spread of each joint between annotators, in roots of the person's area; COCO has no neck: a shoulder's.
+# COCO's spread of each joint among annotators, in roots of the person's area. It has no neck: as a shoulder.
 SIGMAS = torch.tensor([.026, .079, .079, .072, .062, .079, .072, .062, .107, .087, .089, .107, .087, .089,
                        .025, .025, .035, .035])
 UNITS = ("torso", "head", "box", "pixels")

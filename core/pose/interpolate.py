@@ -49,7 +49,8 @@ def interpolate_poses(start: Pose, end: Pose, count: int, *, easing: str = "line
     return [start, *middle, end]
 
 
-def interpolate_frames(keyframes: Sequence[PoseFrame], between: int, *, easing: str = "linear") -> list[PoseFrame]:
+def interpolate_frames(keyframes: Sequence[PoseFrame], between: int, *,
+                       easing: str = "linear") -> list[PoseFrame]:
     """The key frames with `between` new frames after each but the last, on the first one's canvas.
 
     People belong together by their number in the frame (see `track_people`); who is missing from one of two
@@ -63,8 +64,8 @@ def interpolate_frames(keyframes: Sequence[PoseFrame], between: int, *, easing: 
                   end.people[i] if i < len(end.people) else nobody)
                  for i in range(max(len(start.people), len(end.people)))]
         tracks = [interpolate_poses(a, b, between + 2, easing=easing)[1:-1] for a, b in pairs]
-        frames += [replace(start, people=tuple(track[i] for track in tracks), note="") for i in range(between)]
-        frames.append(end)
+        middle = [replace(start, people=tuple(track[i] for track in tracks), note="") for i in range(between)]
+        frames += [*middle, end]
     return frames
 
 

@@ -1,7 +1,7 @@
 """Pose maps and pose masks as Deformable GAN (Siarohin et al. 2018) and PG2 (Ma et al. 2017) publish them.
 
-Joints here are [...,18,2] x, y of pixels whose centres lie at integers, NaN = missing (see `pixel_joints`). The
-published weights of either system only work with these very numbers, quirks included.
+Joints here are [...,18,2] x, y of pixels whose centres lie at integers, NaN = missing (see `pixel_joints`).
+The published weights of either system only work with these very numbers, quirks included.
 """
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def gaussian_maps(joints: Tensor, height: int, width: int, *, sigma: float = 6.0
                   stepped: bool = True) -> Tensor:
     """[...,18,H,W] 0..1, Deformable GAN's heat maps; missing joints give zeros.
 
-    `stepped`: joints are rounded to pixels and the exponent to whole numbers, exp(-ceil(d^2 / 2 sigma^2)): the
-    staircases the published weights were trained on (integer division in Python 2). False: smooth.
+    `stepped`: joints are rounded to pixels and the exponent to whole numbers, exp(-ceil(d^2 / 2 sigma^2)),
+    the staircases the published weights were trained on (integer division in Python 2). False: smooth.
     """
     joints = (joints + 0.5).floor() if stepped else joints
     exponent = _squared_distance(joints, height, width) / (2 * sigma * sigma)
@@ -67,14 +67,14 @@ def polygon_mask(joints: Tensor, height: int, width: int) -> Tensor:
     limbs = limbs[torch.isfinite(limbs).flatten(1).all(1)]
     along = limbs[:, 1] - limbs[:, 0]
     across = torch.stack([-along[:, 1], along[:, 0]], 1)
-    across = _HALF_WIDTH * across / along.norm(dim=1, keepdim=True)                  # NaN, no rectangle: no length
+    across = _HALF_WIDTH * across / along.norm(dim=1, keepdim=True)                  # NaN without a length
     corners = torch.stack([limbs[:, 0] + across, limbs[:, 0] - across, limbs[:, 1] - across,
                            limbs[:, 1] + across], 1)                                 # [L,4,2]
     return _closed(mask | inside_polygons(corners, height, width).any(0), _CLOSING)
 
 
 def inside_polygons(corners: Tensor, height: int, width: int) -> Tensor:
-    """[L,H,W] bool: pixels inside polygons of corners [L,K,2] x, y, by the even-odd rule with half-open edges.
+    """[L,H,W] bool: pixels in polygons of corners [L,K,2] x, y, by the even-odd rule with half-open edges.
 
     An edge toggles the pixels of the rows from its upper end up to (not including) its lower end that lie
     left of it. In float64, so that ties fall as published.

@@ -24,16 +24,19 @@ _UNKNOWN_PARTS = {"face_keypoints_2d": 70, "hand_left_keypoints_2d": 21, "hand_r
                   "foot_keypoints_2d": 6}
 
 
-def read_poses(value: Any, *, padded_to_64: bool = True) -> list[PoseFrame]:
+def read_poses(value: Any, *, padded_to_64: bool = True,
+               canvas: tuple[int, int] | None = None) -> list[PoseFrame]:
     """Every pose of a POSE_KEYPOINT value; the value is not changed.
 
     `value`: a list of frames, one frame, `{"__value__": [...]}`, or JSON text of any of these.
     `padded_to_64`: coordinates of 0..1 refer to the canvas rounded up to multiples of 64, as controlnet_aux
     writes them; False if they refer to the canvas itself.
+    `canvas`: width and height for frames that do not tell theirs, such as OpenPose's own files.
     Frames keep their own canvas (see `PoseFrame.scaled`). Hands, face and feet are dropped. Animals (AP-10K)
     give a frame without people whose `note` says so. Raises ValueError for anything that is no pose.
     """
-    frames = _frames(value)
+    default = {} if canvas is None else {"canvas_width": canvas[0], "canvas_height": canvas[1]}
+    frames = [{**default, **frame} if isinstance(frame, Mapping) else frame for frame in _frames(value)]
     return [_read_frame(frame, f"frame {i}", padded_to_64) for i, frame in enumerate(frames)]
 
 
@@ -67,6 +70,9 @@ def _read_frame(frame: Any, where: str, padded_to_64: bool) -> PoseFrame:
     if not isinstance(frame, Mapping):
         raise ValueError(f"In the pose, {where} should be a dictionary with {_FRAME_KEYS}; "
                          f"got {type(frame).__name__}.")
+    if not {"canvas_width", "canvas_height"} <= frame.keys():
+        raise ValueError(f"In the pose, {where} should have {_FRAME_KEYS}; it has "
+                         f"{', '.join(str(key)[:20] for key in list(frame)[:5]) or 'nothing'}.")
     width, height = (_side(frame, key, where) for key in ("canvas_width", "canvas_height"))
     people = frame.get("people")
     if people is None:
@@ -115,8 +121,9 @@ def _triples(values: Any, where: str) -> Tensor:
     if count == 0 and rest == 0:
         return torch.zeros(len(JOINTS), 3)
     if rest or count not in (len(JOINTS), 25):
-        raise ValueError(f"In the pose, pose_keypoints_2d of {where} has {len(numbers)} numbers; expected 54 "
-                         f"(18 OpenPose joints of x, y, confidence) or 75 (BODY_25).")
+        coco = " (the 17 joints of COCO or AP-10K)" if len(numbers) == 51 else ""
+        raise ValueError(f"In the pose, pose_keypoints_2d of {where} has {len(numbers)} numbers{coco}; "
+                         f"expected 54 (18 OpenPose joints of x, y, confidence) or 75 (BODY_25).")
     joints = torch.tensor(numbers, dtype=torch.float32).view(count, 3)
     return joints[_BODY_25] if count == 25 else joints
 

@@ -36,7 +36,7 @@ def sort_people(frame: PoseFrame, order: str) -> PoseFrame:
 
 
 def select_person(frame: PoseFrame, index: int, order: str = "left_to_right") -> Pose | None:
-    """Person `index` of the sorted frame; negative numbers count from the end. None: so many there are not."""
+    """Person `index` of the sorted frame; negative numbers count from the end. None when they are fewer."""
     people = sort_people(frame, order).people
     return people[index] if -len(people) <= index < len(people) else None
 

@@ -65,7 +65,8 @@ def fill_gaps(frames: Sequence[PoseFrame], longest: int = 10) -> list[PoseFrame]
     return _by_person(frames, lambda track: _fill_track(track, longest))
 
 
-def _by_person(frames: Sequence[PoseFrame], change: Callable[[Sequence[Pose]], list[Pose]]) -> list[PoseFrame]:
+def _by_person(frames: Sequence[PoseFrame],
+               change: Callable[[Sequence[Pose]], list[Pose]]) -> list[PoseFrame]:
     """Applies `change` to the track of every person; who is not in a frame is `Pose.empty` there."""
     frames = [frame.scaled(frames[0].width, frames[0].height) for frame in frames]
     count = max((len(frame.people) for frame in frames), default=0)
@@ -80,9 +81,9 @@ def _one_euro(points: Tensor, scores: Tensor, settings: OneEuro) -> Tensor:
     age = torch.full_like(scores[0], torch.inf)                                      # [J] frames since seen
     out = torch.empty_like(points)
     for t, (point, score) in enumerate(zip(points, scores, strict=True)):
-        here, afresh = (score > 0)[:, None], (age >= _REMEMBERED + 1)[:, None]
+        here, afresh = (score > 0)[:, None], (age > _REMEMBERED)[:, None]
         age = age + 1
-        rate = (settings.fps / age)[:, None]               # a joint unseen for a while was sampled more slowly
+        rate = (settings.fps / age)[:, None]               # unseen for a while = sampled more slowly
         change = (point - position) * rate
         step = _alpha(torch.full_like(rate, settings.d_cutoff), rate)
         faster = torch.where(afresh, 0.0, torch.lerp(speed, change, step))
@@ -112,11 +113,12 @@ def _fill_track(track: Sequence[Pose], longest: int) -> list[Pose]:
     present = torch.stack([pose.present for pose in track])                          # [T,J]
     last = len(track)
     time = torch.arange(last)[:, None]
-    before = torch.where(present, time, -1).cummax(0).values                         # [T,J] last seen, -1 never
-    after = torch.where(present, time, last).flip(0).cummin(0).values.flip(0)        # [T,J] next seen
+    before = torch.where(present, time, -1).cummax(0).values                         # [T,J] -1: never
+    after = torch.where(present, time, last).flip(0).cummin(0).values.flip(0)        # [T,J] T: never
     gap = ~present & (before >= 0) & (after < last) & (after - before - 1 <= longest)
     share = ((time - before) / (after - before).clamp(min=1))[..., None]
-    ends = [points.gather(0, index.clamp(0, last - 1)[..., None].expand(-1, -1, 2)) for index in (before, after)]
-    points = torch.where(gap[..., None], torch.lerp(*ends, share), points)
+    start, end = (points.gather(0, index.clamp(0, last - 1)[..., None].expand(-1, -1, 2))
+                  for index in (before, after))                                      # [T,J,2]
+    points = torch.where(gap[..., None], torch.lerp(start, end, share), points)
     return [replace(pose, keypoints=k, scores=torch.where(g, _FILLED, pose.scores))
             for pose, k, g in zip(track, points, gap, strict=True)]

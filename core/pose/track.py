@@ -63,7 +63,8 @@ def track_people(frames: Sequence[PoseFrame], *, max_age: int = 15, minimum_hits
             for time, frame in enumerate(frames)]
 
 
-def _continue(tracks: Sequence[_Track], people: Sequence[Pose], numbers: Sequence[int], time: int) -> list[int]:
+def _continue(tracks: Sequence[_Track], people: Sequence[Pose], numbers: Sequence[int],
+              time: int) -> list[int]:
     """Gives poses `numbers` of `people` to the tracks they fit best; returns those that fit none."""
     if not tracks or not numbers:
         return list(numbers)

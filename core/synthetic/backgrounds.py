@@ -324,4 +324,5 @@ def _blobs(scenery: Scenery) -> Tensor:
 
 
 _KINDS = (_Kind(_studio, 2, (2.5, 5.0), blurred=False), _Kind(_room, 3.2, (.7, 2.6)),
-          _Kind(_outdoor, 2.4, (40, 40)), _Kind(_facade, 1.6, (4, 10)), _Kind(_blobs, .8, (40, 40), floor=False))
+          _Kind(_outdoor, 2.4, (40, 40)), _Kind(_facade, 1.6, (4, 10)),
+          _Kind(_blobs, .8, (40, 40), floor=False))

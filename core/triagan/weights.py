@@ -112,7 +112,8 @@ def build(state: StateDict, metadata: Mapping[str, str]) -> FastGenerator:
     latent = metadata.get("latent", "normal")
     if latent not in LATENTS:
         raise ValueError(f"The file says its latent is {latent!r}; known are {' and '.join(LATENTS)}.")
-    return FastGenerator(read_generator(state, metadata))
+    with torch.inference_mode(False):
+        return FastGenerator(read_generator(state, metadata))
 
 
 SYSTEM = System(name="triagan", title=TITLE, role="inpainter", select=select, build=build)

@@ -37,8 +37,8 @@ def test_float32_agrees_with_a_direct_convolution(batch, height, width, channels
     assert relative_error(out, expected + 1) < 2e-6
 
 
-@pytest.mark.parametrize(("filtering", "dtype", "limit"), [(F4, torch.float32, 2e-6), (F2, torch.float32, 1e-6),
-                                                           (F2, torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize(("filtering", "dtype", "limit"), [
+    (F4, torch.float32, 2e-6), (F2, torch.float32, 1e-6), (F2, torch.bfloat16, 1e-2)])
 def test_each_filtering(filtering, dtype, limit):
     padded, weight, expected = problem(2, 24, 8, 32, 48)
     out = torch.zeros(expected.shape, dtype=dtype)

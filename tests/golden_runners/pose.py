@@ -16,31 +16,30 @@ def published_joints(rows: Tensor) -> Tensor:
 
 
 def run_pg2_mask(case: Any) -> dict[str, Tensor]:
+    sizes = {one["id"]: (one["height"], one["width"]) for one in case.json["cases"]}
     found = {}
-    for one in case.json["cases"]:
-        height, width = one["height"], one["width"]
-        joints = published_joints(case.inputs[f"in.{one['id']}.kp"])
-        discs = maps.disc_maps(joints, height, width)
-        indices = discs.movedim(0, -1).flatten()
-        outputs = {"mask_polygon_u8": packed(maps.polygon_mask(joints, height, width)),
-                   "mask_r4_open_u8": packed(maps.pose_mask(joints, height, width, closing=1)),
-                   "sparse_count": indices.sum()[None], "sparse_first": sparse(discs)}
-        for name, expected in case.expected.items():
-            radius = re.fullmatch(rf"out\.{one['id']}\.mask_r(\d+)_u8", name)
-            if radius:
-                mask = maps.pose_mask(joints, height, width, radius=int(radius[1]))
-                outputs[name.split(".")[-1]] = packed(mask)
-            elif name == f"out.{one['id']}.pose_u8":
-                stride = height // expected.shape[1]
-                outputs["pose_u8"] = packed(discs[:, ::stride, ::stride])
-        found |= {f"out.{one['id']}.{name}": value for name, value in outputs.items()}
+    for name, expected in case.expected.items():
+        _, number, kind = name.split(".")
+        joints = published_joints(case.inputs[f"in.{number}.kp"])
+        found[name] = output(kind, joints, *sizes[number], expected.shape)
     return found
 
 
-def sparse(discs: Tensor, count: int = 49) -> Tensor:
-    """[18,H,W] -> the first indices row*W*18 + column*18 + joint, joint by joint."""
-    joint, row, column = discs.nonzero().T[:, :count]
-    return ((row * discs.shape[2] + column) * len(discs) + joint).float()
+def output(kind: str, joints: Tensor, height: int, width: int, shape: torch.Size) -> Tensor:
+    """One output of the case by the last part of its name, cut down to `shape`."""
+    mask = re.fullmatch(r"mask_r(\d+)(_open)?_u8", kind)
+    if mask:
+        closing = {"closing": 1} if mask[2] else {}
+        return packed(maps.pose_mask(joints, height, width, radius=int(mask[1]), **closing))
+    if kind == "mask_polygon_u8":
+        return packed(maps.polygon_mask(joints, height, width))
+    discs = maps.disc_maps(joints, height, width)
+    if kind == "pose_u8":
+        stride = height // shape[1]
+        return packed(discs[:, ::stride, ::stride])
+    joint, row, column = discs.nonzero().T
+    indices = (row * width + column) * len(discs) + joint
+    return torch.tensor([len(indices)]) if kind == "sparse_count" else indices[:shape[0]]
 
 
 def packed(mask: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +40,12 @@ def host_python() -> Path | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test here runs once per checkout; one that asks for an `example`, once per shipped API workflow."""
+    """Tests run once per checkout; those that ask for an `example`, once per shipped API workflow."""
     if "example" in metafunc.fixturenames:
         metafunc.parametrize("example", examples(), ids=lambda path: path.stem)
     if "checkout" in metafunc.fixturenames:
-        found = [pytest.param(path, id=".".join(map(str, SETUP.version(path)))) for path in SETUP.checkouts()]
-        none = [pytest.param(None, id="none")]
-        metafunc.parametrize("checkout", found or none, scope="session")
+        found = {".".join(map(str, SETUP.version(path))): path for path in SETUP.checkouts()}
+        metafunc.parametrize("checkout", found.values() or [None], ids=found or ["none"], scope="session")
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Host:
     def pack(self) -> Path:
         return self.base / "custom_nodes" / "anyone-nodes"
 
-    def run(self, *arguments: str | Path, timeout: int = 240) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(self.python), *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self.python, *arguments], capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +94,8 @@ class Server:
 
     def post(self, path: str, body: dict) -> tuple[int, dict]:
         """(HTTP status, answer)."""
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, json.loads(answer.read() or b"{}")
@@ -122,22 +123,34 @@ class Server:
             if found := probe():
                 return found
             time.sleep(0.1)
-        pytest.fail(f"the server did not get there in {seconds} s; its log ends:\n{self.log.read_text()[-3000:]}")
+        pytest.fail(f"not reached in {seconds} s; the server's log ends:\n{self.log.read_text()[-3000:]}")
 
 
-@pytest.fixture(scope="session")
-def server(host: Host) -> Iterator[Server]:
+@contextmanager
+def serving(host: Host, *options: str | Path) -> Iterator[Server]:
+    """A server with our pack and the probe while the block lasts. `options`: more for ComfyUI's main.py."""
     port = free_port()
-    log = host.base / "server.log"
-    command = [str(host.python), str(HERE / "start_comfyui.py"), str(host.checkout), "--cpu", "--port", str(port),
-               "--disable-auto-launch", "--base-directory", str(host.base), "--disable-all-custom-nodes",
+    log = host.base / f"server-{port}.log"
+    command = [host.python, HERE / "start_comfyui.py", host.checkout, "--cpu", "--port", str(port),
+               "--disable-auto-launch", "--base-directory", host.base, "--disable-all-custom-nodes",
                "--whitelist-custom-nodes", "anyone-nodes", "anyone-probe",
-               "--database-url", "sqlite:///:memory:"]
-    with open(log, "w") as file, subprocess.Popen(command, stdout=file, stderr=file, cwd=host.base) as process:
+               "--database-url", "sqlite:///:memory:", *options]
+    with open(log, "w") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
         try:
             yield wait_for(Server(f"http://127.0.0.1:{port}", host, log), process)
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def server(host: Host) -> Iterator[Server]:
+    with serving(host) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    return serving
 
 
 def free_port() -> int:

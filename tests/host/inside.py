@@ -1,7 +1,7 @@
 """Runs inside a real ComfyUI, without its server:  python inside.py CHECKOUT PACK BASE WORKFLOW...
 
-Loads the pack as ComfyUI does, runs API workflows through its executor, and prints one JSON line with what it saw.
-BASE is ComfyUI's base directory (input, output, models).
+Loads the pack as ComfyUI does, runs API workflows through its executor, and prints one JSON line with what it
+saw. BASE is ComfyUI's base directory (input, output, models).
 """
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Server:
 def new_executor(execution):
     options = {"cache_args": {"lru": 0, "ram": 0.0, "ram_inactive": 0.0}}
     known = inspect.signature(execution.PromptExecutor).parameters
-    return execution.PromptExecutor(Server(), **{key: value for key, value in options.items() if key in known})
+    return execution.PromptExecutor(Server(), **(options if "cache_args" in known else {}))
 
 
 def validate(execution, prompt):
@@ -58,8 +58,9 @@ def run(execution, executor, prompt) -> dict:
     if not ok:
         return {"success": False, "error": error, "node_errors": node_errors}
     executor.execute(prompt, "0", {}, outputs)
-    failures = [data["exception_message"] for event, data in executor.status_messages if event == "execution_error"]
-    return {"success": executor.success, "errors": failures, "outputs": executor.history_result.get("outputs", {})}
+    errors = [data for event, data in executor.status_messages if event == "execution_error"]
+    return {"success": executor.success, "errors": errors,
+            "outputs": executor.history_result.get("outputs", {})}
 
 
 def memory(management, registry) -> dict:
@@ -78,20 +79,23 @@ def main(checkout: str, pack: str, base: str, *workflows: str) -> None:
     args.cpu, args.base_directory = True, base
     import comfy.model_management as management
     import execution
+
     import nodes
 
     loaded = asyncio.run(nodes.load_custom_node(pack, module_parent="custom_nodes"))
     ours = {name: node for name, node in nodes.NODE_CLASS_MAPPINGS.items() if name.startswith("Anyone")}
-    registry = next(module for name, module in sys.modules.items() if name.endswith("core.checkpoints.load"))._loaded
+    registry = next(sys.modules[name]._loaded for name in sys.modules if name.endswith("checkpoints.load"))
     executor, results, during = new_executor(execution), {}, {}
     for path in workflows:
-        results[Path(path).stem] = run(execution, executor, json.loads(Path(path).read_text(encoding="utf-8")))
+        prompt = json.loads(Path(path).read_text(encoding="utf-8"))
+        results[Path(path).stem] = run(execution, executor, prompt)
         during[Path(path).stem] = memory(management, registry)
     management.unload_all_models()
     executor.reset()
     print(json.dumps({
         "loaded": loaded, "info": {name: node.GET_NODE_INFO_V1() for name, node in ours.items()},
-        "results": results, "memory": during, "freed": memory(management, registry), "warnings": warnings.lines}))
+        "results": results, "memory": during, "freed": memory(management, registry),
+        "warnings": warnings.lines}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Starts a ComfyUI checkout:  python start_comfyui.py CHECKOUT [arguments of its main.py]
 
-Two things a test machine may lack are made up for, nothing else changes. PyPI's torchvision beside PyTorch's own CPU build
-has no compiled operators, and importing it fails where it describes them to torch: those descriptions are skipped. Where
-there is no torchaudio, an empty module stands in for it: nothing here makes a sound.
+Two things a test machine may lack are made up for, nothing else changes. PyPI's torchvision beside PyTorch's
+own CPU build has no compiled operators, and importing it fails where it describes them to torch: those
+descriptions are skipped. Where there is no torchaudio, an empty module stands in: nothing here makes a sound.
 """
 from __future__ import annotations
 

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import json
-
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
+OPTIONS = ("default", "min", "max", "step", "options", "tooltip", "multiline", "dynamicPrompts",
+           "control_after_generate", "advanced")
+FIELDS = ("output", "output_name", "output_tooltips", "output_is_list", "name", "display_name", "description",
+          "category", "output_node", "deprecated", "experimental")
 EXAMPLES = sorted((HERE.parent.parent / "workflows" / "api").glob("*.json"))
 
 
@@ -31,18 +34,11 @@ def test_every_node_is_declared_as_the_snapshot_says(seen, snapshot):
 
 
 def promised(node: dict) -> dict:
-    """What users and their workflows rely on; hosts differ in what they add."""
-    inputs = {group: {name: [spec[0], {key: value for key, value in spec[1].items() if key in KEYS}]
-                      for name, spec in members.items()}
-              for group, members in node["input"].items() if group != "hidden" and members}
-    order = {group: names for group, names in node["input_order"].items() if group != "hidden" and names}
-    return {"input": inputs, "order": order, **{key: node[key] for key in PROMISED}}
-
-
-KEYS = {"default", "min", "max", "step", "options", "tooltip", "multiline", "dynamicPrompts", "control_after_generate",
-        "advanced"}
-PROMISED = ("output", "output_name", "output_tooltips", "output_is_list", "name", "display_name", "description",
-            "category", "output_node", "deprecated", "experimental")
+    """What users and their workflows rely on; hosts differ in what else they send."""
+    inputs = {group: [(name, kind, {key: value for key, value in options.items() if key in OPTIONS})
+                      for name, (kind, options) in node["input"].get(group, {}).items()]
+              for group in ("required", "optional")}
+    return {**inputs, **{key: node[key] for key in FIELDS}}
 
 
 def test_the_example_runs(seen, example):

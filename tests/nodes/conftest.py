@@ -29,7 +29,7 @@ def check_output(kind: str, value) -> None:
     if kind in ("IMAGE", "MASK"):
         assert value.ndim == (4 if kind == "IMAGE" else 3) and value.dtype == torch.float32
         assert kind == "MASK" or value.shape[-1] == 3
-        assert 0 <= value.min() and value.max() <= 1
+        assert value.min() >= 0 and value.max() <= 1
     elif kind == "POSE_KEYPOINT":
         json.dumps(value)
         assert all({"canvas_width", "canvas_height", "people"} <= set(frame) for frame in value)
@@ -47,7 +47,7 @@ def run():
         with torch.inference_mode():
             output = node.execute(**inputs)
         for name, value in before.items():
-            assert torch.equal(value.nan_to_num(), inputs[name].nan_to_num()), f"{node.__name__} changed {name}"
+            assert torch.equal(value.nan_to_num(), inputs[name].nan_to_num()), f"{name} was changed"
         for declared, value in zip(node.GET_SCHEMA().outputs, output.args, strict=True):
             check_output(declared.io_type, value)
         return output
@@ -55,8 +55,9 @@ def run():
     return call
 
 
-STANDING = ((.5, .12), (.5, .25), (.36, .26), (.32, .42), (.3, .55), (.64, .26), (.68, .42), (.7, .55), (.42, .55),
-            (.42, .75), (.42, .93), (.58, .55), (.58, .75), (.58, .93), (.46, .1), (.54, .1), (.42, .11), (.58, .11))
+STANDING = ((.5, .12), (.5, .25), (.36, .26), (.32, .42), (.3, .55), (.64, .26), (.68, .42), (.7, .55),
+            (.42, .55), (.42, .75), (.42, .93), (.58, .55), (.58, .75), (.58, .93),
+            (.46, .1), (.54, .1), (.42, .11), (.58, .11))
 
 
 def standing(width: int, height: int, x0: float = 0.0, x1: float = 1.0) -> Pose:
@@ -97,7 +98,7 @@ def inpainter() -> LoadedNet:
 
 @pytest.fixture
 def seen(monkeypatch):
-    """Replaces the detector by one that sees what it is told: `seen(frame, masks)`, the same in all pictures."""
+    """Replaces the detector by one that sees what it is told, in every picture: `seen(frame, masks)`."""
     def tell(frame: PoseFrame, masks: Tensor) -> None:
         found = Detection(frame, masks, masks.any(0).to(torch.uint8))
         monkeypatch.setattr(subjects, "load_as", lambda *arguments: None)

@@ -1,7 +1,8 @@
 """What users' workflows rely on, written down:  python tests/nodes/declarations.py
 
-Writes tests/nodes/object_info.json, node_list.json and locales/en/nodeDefs.json from the nodes' schemas. Refuses when a
-released node, input, option or output would change or move: stored workflows go by position, so new ones are appended.
+Writes tests/nodes/object_info.json, node_list.json and locales/en/nodeDefs.json from the nodes' schemas.
+Refuses when a released node, input, option or output would change or move: stored workflows go by position,
+so new ones are appended.
 """
 from __future__ import annotations
 
@@ -87,6 +88,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    spec = importlib.util.spec_from_file_location("anyone", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    spec = importlib.util.spec_from_file_location("anyone", ROOT / "__init__.py",
+                                                  submodule_search_locations=[str(ROOT)])
     sys.modules["anyone"] = importlib.util.module_from_spec(spec)
     sys.exit(main())

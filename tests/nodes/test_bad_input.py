@@ -33,10 +33,12 @@ def test_every_kind_of_picture_is_painted(run, pose, inpainter, make):
 
 @pytest.mark.parametrize("mask", [
     torch.zeros(1, 64, 64), torch.ones(160, 240), torch.ones(1, 1, 160, 240).half(), torch.ones(3, 16, 24),
-    torch.full((1, 160, 240), torch.nan)], ids=["placeholder", "[H,W]", "[B,1,H,W] fp16", "batch of 3", "NaN"])
+    torch.full((1, 160, 240), torch.nan)],
+    ids=["placeholder", "[H,W]", "[B,1,H,W] fp16", "batch of 3", "NaN"])
 def test_every_kind_of_mask_is_taken(run, pose, inpainter, mask):
-    picture, painted, *_ = run(AnyoneInpaintPerson, image=noise(1, 160, 240, 3), inpainter=inpainter, mask=mask,
-                               pose=pose).args
+    image = noise(1, 160, 240, 3)
+    output = run(AnyoneInpaintPerson, image=image, inpainter=inpainter, mask=mask, pose=pose)
+    picture, painted, *_ = output.args
     assert len(picture) == max(1, mask.shape[0] if mask.ndim == 3 else 1)
     assert painted.any() != mask.isnan().any(), "NaN is no mask"
 
@@ -62,8 +64,8 @@ BROKEN = [(noise(1, 8, 8, 3) * torch.nan, "NaN"), (noise(0, 8, 8, 3), "empty"), 
 
 @pytest.mark.parametrize("image, words", BROKEN)
 def test_broken_pictures_are_refused_by_name(run, inpainter, pose, image, words):
-    for node, inputs in ((AnyoneInpaintPerson, {"inpainter": inpainter, "pose": pose}), (AnyoneCropPerson, {}),
-                         (AnyoneDetectPeople, {})):
+    for node, inputs in ((AnyoneInpaintPerson, {"inpainter": inpainter, "pose": pose}),
+                         (AnyoneCropPerson, {}), (AnyoneDetectPeople, {})):
         with pytest.raises(ValueError, match=words):
             run(node, image=image, **inputs)
 
@@ -80,7 +82,8 @@ def test_broken_poses_are_refused_in_a_sentence(run, inpainter, pose, words):
 
 def test_broken_masks_are_refused_by_name(run, inpainter, pose):
     with pytest.raises(ValueError, match="mask"):
-        run(AnyoneInpaintPerson, image=noise(1, 8, 8, 3), inpainter=inpainter, pose=pose, mask=noise(1, 2, 3, 4, 5))
+        run(AnyoneInpaintPerson, image=noise(1, 8, 8, 3), inpainter=inpainter, pose=pose,
+            mask=noise(1, 2, 3, 4, 5))
 
 
 @pytest.mark.parametrize("inputs", [{"pose": "swim"}, {"mode": "film"}])

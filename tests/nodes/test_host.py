@@ -78,7 +78,8 @@ def module(name, **members):
 
 
 def load_again(name):
-    spec = importlib.util.spec_from_file_location(name, anyone.__file__, submodule_search_locations=[*anyone.__path__])
+    spec = importlib.util.spec_from_file_location(name, anyone.__file__,
+                                                  submodule_search_locations=[*anyone.__path__])
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
 
@@ -89,7 +90,8 @@ def comfy(monkeypatch, tmp_path):
     from anyone.core.graph import standin
 
     management, folders = FakeManagement(), FakeFolders(tmp_path)
-    patcher, utils = module("comfy.model_patcher", ModelPatcher=FakePatcher), module("comfy.utils", ProgressBar=FakeBar)
+    patcher = module("comfy.model_patcher", ModelPatcher=FakePatcher)
+    utils = module("comfy.utils", ProgressBar=FakeBar)
     fakes = {
         "comfy_api": module("comfy_api"), "comfy_api.latest": module(
             "comfy_api.latest", io=standin.io, ui=standin.ui, ComfyExtension=standin.ComfyExtension),

@@ -9,8 +9,8 @@ from anyone.nodes import AnyoneDrawPose, AnyonePoseFromJSON, AnyonePoseToJSON
 
 
 def frame(width=40, height=30, people=0):
-    joints = [20.0, 15.0, 1.0] * 18
-    return {"canvas_width": width, "canvas_height": height, "people": [{"pose_keypoints_2d": joints}] * people}
+    person = {"pose_keypoints_2d": [20.0, 15.0, 1.0] * 18}
+    return {"canvas_width": width, "canvas_height": height, "people": [person] * people}
 
 
 def test_text_becomes_a_pose_and_text_again(run, pose):
@@ -26,7 +26,8 @@ def test_the_text_also_goes_into_the_history(run, pose):
 
 
 def test_a_pose_is_saved_under_a_fresh_name_and_read_back(run, pose, tmp_path):
-    first, second = (run(AnyonePoseToJSON, pose=pose, filename_prefix="sub/p").ui["files"][0] for _ in range(2))
+    saved = [run(AnyonePoseToJSON, pose=pose, filename_prefix="sub/p").ui["files"] for _ in range(2)]
+    (first,), (second,) = saved
     assert first == {"filename": "p_00001_.json", "subfolder": "sub", "type": "output"}
     assert second["filename"] == "p_00002_.json"
     assert json.loads((tmp_path / "output" / "sub" / "p_00001_.json").read_text()) == pose
@@ -34,7 +35,8 @@ def test_a_pose_is_saved_under_a_fresh_name_and_read_back(run, pose, tmp_path):
 
 
 def test_text_comes_before_the_file(run):
-    assert run(AnyonePoseFromJSON, json=json.dumps(frame(8, 9)), file="none.json").args[0][0]["canvas_width"] == 8
+    (pose,) = run(AnyonePoseFromJSON, json=json.dumps(frame(8, 9)), file="none.json").args[0]
+    assert pose["canvas_width"] == 8
 
 
 @pytest.mark.parametrize("inputs, words", [
@@ -93,5 +95,5 @@ def test_batches_of_poses_and_backgrounds_repeat_to_the_longer(run):
 
 
 def test_thicker_lines_cover_more(run, pose):
-    thin, thick = (run(AnyoneDrawPose, pose=pose, line_width=width).args[0].any(-1).sum() for width in (1.0, 9.0))
-    assert thick > 2 * thin
+    thin, thick = (run(AnyoneDrawPose, pose=pose, line_width=width).args[0] for width in (1.0, 9.0))
+    assert thick.any(-1).sum() > 2 * thin.any(-1).sum()

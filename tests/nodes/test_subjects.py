@@ -61,7 +61,8 @@ def test_a_mask_where_nobody_is_found_is_changed_without_joints(image, seen):
 def test_a_pose_on_another_canvas_is_scaled(image, pose):
     double = [{**pose[0], "canvas_width": 240, "canvas_height": 160}]
     found = find_subjects(image, None, double, None)
-    assert float(found.people[0][0].keypoints[0, 0]) == pytest.approx(pose[0]["people"][0]["pose_keypoints_2d"][0] / 2)
+    nose = pose[0]["people"][0]["pose_keypoints_2d"][0]
+    assert float(found.people[0][0].keypoints[0, 0]) == pytest.approx(nose / 2)
 
 
 def test_unsure_joints_count_as_missing(image, pose):
@@ -74,7 +75,8 @@ def test_unsure_joints_count_as_missing(image, pose):
 def test_batches_repeat_to_the_longest(image, pose):
     nobody = {**pose[0], "people": []}
     found = find_subjects(image.expand(3, -1, -1, -1), None, [pose[0], nobody], None)
-    assert [len(people) for people in found.people] == [2, 0, 2] and len(found.pictures) == len(found.frames) == 3
+    assert [len(people) for people in found.people] == [2, 0, 2]
+    assert len(found.pictures) == len(found.frames) == 3
     assert found.note == "4 people found. Nobody in picture 2, which stays unchanged."
 
 
@@ -84,7 +86,8 @@ def test_the_note_says_why_a_pose_is_empty(image):
 
 
 @pytest.mark.parametrize("counts, note", [
-    ([1], "1 person found."), ([2, 3], "5 people found."), ([0, 0], "No person found; the picture is unchanged."),
+    ([1], "1 person found."), ([2, 3], "5 people found."),
+    ([0, 0], "No person found; the picture is unchanged."),
     ([1, 0, 0], "1 person found. Nobody in picture 2, 3, which stays unchanged.")])
 def test_the_note(counts, note):
     assert found_note(counts) == note

@@ -188,7 +188,10 @@ def test_the_command_converts_with_the_servers_declarations(start, runtime, tmp_
     assert cli.main(args) == 0
     assert fake.prompts[0]["prompt"]["3"]["inputs"] == {"images": ["1", 0], "filename_prefix": "yours"}
     assert fake.prompts[0]["extra_data"]["extra_pnginfo"]["workflow"]["version"] == 0.4
-    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "out" / "sub" / "look.png")
+    output = capsys.readouterr()
+    assert output.out.splitlines()[-1] == str(tmp_path / "out" / "sub" / "look.png")
+    bars = [line.partition(" [")[0].strip() for line in output.err.split("\r")]
+    assert bars == ["", "Load Image", "Load Image", "done"]
 
 
 def test_a_long_wait_is_no_failure(start, runtime):

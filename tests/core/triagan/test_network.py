@@ -104,8 +104,8 @@ def test_w_avg_moves_only_when_told(make_generator, make_planes):
 def test_initialisation_follows_the_paper():
     generator = Generator(Config(dims=(16, 16), height=4, width=4, z=32, w=64)).initialise(seed=3)
     block = generator.encoder.layers[0][0]
-    assert generator.style_net.fc0.weight.std() == pytest.approx(100, rel=0.1)
-    assert block.conv0.weight.std() == pytest.approx(1, rel=0.1)
+    assert generator.style_net.fc0.weight.std().item() == pytest.approx(100, rel=0.1)
+    assert block.conv0.weight.std().item() == pytest.approx(1, rel=0.1)
     assert (block.conv0.affine.bias == 1).all() and (block.conv0.affine_beta.bias == 0).all()
     assert (block.layer_scale == 1e-5).all()
     noisy = generator.decoder.middle_blocks[0].conv1

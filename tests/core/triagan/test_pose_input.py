@@ -46,7 +46,8 @@ def test_lines_equal_the_literal_rule_on_and_off_the_picture():
     lines = torch.cat([near, far])
     pixels, inside = line_pixels(lines[:, 0], lines[:, 1], height, width)
     for (start, end), found, seen in zip(lines.tolist(), pixels, inside, strict=True):
-        expected = {y * width + x for x, y in literal_line(*start, *end) if 0 <= x < width and 0 <= y < height}
+        expected = {y * width + x for x, y in literal_line(*start, *end)
+                    if 0 <= x < width and 0 <= y < height}
         assert set(found[seen].tolist()) == expected, (start, end)
 
 

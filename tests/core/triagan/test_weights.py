@@ -1,10 +1,14 @@
 """Recognising, reading and refusing TriA-GAN files."""
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from anyone.core.checkpoints import load
 from anyone.core.triagan.network import Config
 from anyone.core.triagan.weights import SYSTEM, read_config, read_generator, select
+from safetensors.torch import save_file
 
 FACE = {"layer_scale": False, "use_segmentation": False, "use_joint_map": False, "keypoint_channels": 3}
 
@@ -67,7 +71,7 @@ def test_old_files_keep_one_output_layer_per_level(state):
     assert renamed.keys() == state.keys()
     assert (renamed["decoder.to_rgb.weight"] == 2).all() and (renamed["decoder.to_rgb.bias"] == 2).all()
     old["decoder.to_rgb.2.weight"] = torch.zeros(3, 16, 1, 1)
-    with pytest.raises(ValueError, match=r"decoder.to_rgb.weight is \[3, 16, 1, 1\] instead of \[3, 8, 1, 1\]"):
+    with pytest.raises(ValueError, match=r"to_rgb.weight is \[3, 16, 1, 1\] instead of \[3, 8, 1, 1\]"):
         read_generator(select({"EMA_generator": old}))
 
 
@@ -114,6 +118,20 @@ def test_loading_does_not_touch_the_state(state):
         module = SYSTEM.build(state, {})
     assert all(torch.equal(value, before[key]) for key, value in state.items())
     assert not module.training and not any(value.is_inference() for value in module.buffers())
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_files_load_through_the_registry(state, suffix, tmp_path, make_generator, make_planes):
+    path = tmp_path / f"net{suffix}"
+    if suffix == ".safetensors":
+        save_file(state, path, {"latent": "normal"})
+    else:
+        torch.save({"generator": {}, "EMA_generator": state, "scaler_G": {"scale": 2.0},
+                    "train_state": SimpleNamespace(step=3)}, path)
+    net = load(path)
+    planes, w = make_planes(net.module.config), torch.ones(2, 12)
+    torch.testing.assert_close(net.module(planes, w), make_generator()(planes, w), rtol=0, atol=1e-4)
+    assert net.system is SYSTEM and load(path) is net
 
 
 def test_an_unknown_latent_is_refused(state):
