@@ -9,8 +9,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --progress-ba
 # PyTorch's own index has Linux builds without CUDA, a tenth of the size. They are taken where there is no NVIDIA driver
 # and the index answers. TORCH_INDEX=URL names another index; TORCH_INDEX= leaves pip as it is configured.
 CPU_INDEX   := https://download.pytorch.org/whl/cpu
-TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null || $(PYTHON) -c \
-	"import urllib.request as u; u.urlopen('$(CPU_INDEX)/', timeout=5)" 2>/dev/null && echo $(CPU_INDEX))
+TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null || { $(PYTHON) -c \
+	"import urllib.request as u; u.urlopen('$(CPU_INDEX)/', timeout=5)" 2>/dev/null && echo $(CPU_INDEX); })
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint hosts soak bench train clean
@@ -30,7 +30,7 @@ lint: $(VENV)/ready-dev
 	@$(BIN)/ruff check .
 	@echo "== mypy"
 	@mkdir -p $(VENV)/check && ln -sfn ../.. $(VENV)/check/anyone
-	@cd $(VENV)/check && ../bin/mypy --config-file ../../pyproject.toml -p anyone.core -p anyone.nodes
+	@cd $(VENV)/check && ../bin/mypy --config-file ../../pyproject.toml -p anyone.core -p anyone.nodes -m anyone.run
 
 hosts: $(VENV)/ready-dev
 	@echo "== ComfyUI"
@@ -51,7 +51,7 @@ train: $(VENV)/ready ## train both embedded networks from nothing into runs/ (ho
 	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --budget 35m --resume
 
 clean: ## remove the virtual environment, caches and results
-	@rm -rf $(VENV) output temp .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache
 
 # The package is its repository's root, whatever the clone is called; the link gives mypy a folder of the right name.
 

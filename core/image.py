@@ -1,7 +1,7 @@
 """Tensor conventions at the border, and the picture arithmetic several systems share.
 
 Graph tensors are `[B,H,W,C]` 0..1 and masks `[B,H,W]` with 1 = change this; inside the library pictures are
-`[B,3,H,W]` float32 and masks `[B,1,H,W]` float32, both normal (not inference) tensors that may be changed freely.
+`[B,3,H,W]` float32 and masks `[B,1,H,W]` float32, both ordinary (not inference) tensors, free to change.
 """
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def image_to_bchw(image: Tensor, name: str = "image") -> Tensor:
     Alpha is dropped. Raises ValueError for another shape, an empty batch, or NaN.
     """
     if not isinstance(image, Tensor) or image.ndim not in (3, 4) or image.shape[-1] not in (1, 3, 4):
-        found = f"a tensor of shape {list(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"{name} should be pictures of shape [batch, height, width, 1 to 4 channels]; got {found}.")
+        found = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(f"{name} should be [batch, height, width, 1, 3 or 4 channels]; got {found}.")
     batch = image if image.ndim == 4 else image[None]
     if 0 in batch.shape:
         raise ValueError(f"{name} is empty (shape {list(image.shape)}); connect at least one picture.")
@@ -48,7 +48,7 @@ def mask_to_bhw(mask: Tensor, name: str = "mask") -> Tensor:
 
 
 def fit_mask(mask: Tensor, height: int, width: int, name: str = "mask") -> Tensor:
-    """Any graph mask -> `[B,height,width]`; the host's 64x64 "no mask" and other sizes are resized (bilinear)."""
+    """Any graph mask -> `[B,height,width]`, resized (bilinear) if need be, the host's 64x64 "no mask" too."""
     mask = mask_to_bhw(mask, name)
     if mask.shape[1:] == (height, width):
         return mask
@@ -63,9 +63,10 @@ def cycle_to(batch: Tensor, count: int) -> Tensor:
 
 
 def resize(picture: Tensor, height: int, width: int) -> Tensor:
-    """`[B,C,H,W]` resized: area average when shrinking, bicubic when growing, never outside 0..1 for 0..1 input."""
+    """`[B,C,H,W]` resized: antialiased bilinear when shrinking, bicubic when growing, clamped to 0..1."""
     if picture.shape[-2:] == (height, width):
         return picture
     shrink = height * width < picture.shape[-2] * picture.shape[-1]
     mode = "bilinear" if shrink else "bicubic"
-    return F.interpolate(picture, (height, width), mode=mode, align_corners=False, antialias=shrink).clamp(0, 1)
+    out = F.interpolate(picture, (height, width), mode=mode, align_corners=False, antialias=shrink)
+    return out.clamp(0, 1)

@@ -20,7 +20,7 @@ class Interrupted(Exception):
 
 
 class Progress:
-    """Counts steps of one job. `update` also notices an interrupt, so a loop that reports needs no other check."""
+    """Counts steps of one job. `update` also notices an interrupt, so a loop that reports is safe."""
 
     def __init__(self, total: int, runtime: Runtime, label: str = "") -> None:
         self.total, self.done, self.label = max(1, total), 0, label

@@ -1,10 +1,10 @@
 """Anyone/load: networks from the embedded weights or from models/anyone."""
 from __future__ import annotations
 
-from ..core.checkpoints import available, load_as
+from ..core.checkpoints import available, load_as, resolve
 from . import host
 from .host import Schema, io
-from .wires import DETECTOR, INPAINTER
+from .wires import DETECTOR, INPAINTER, file_stamp
 
 INPAINTER_WEIGHTS = "triagan-person"
 DETECTOR_WEIGHTS = "detect-person"
@@ -28,6 +28,10 @@ class AnyoneLoadInpainter(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, name=INPAINTER_WEIGHTS):
+        return name and file_stamp(resolve(name, "inpainter", host.runtime()))
+
+    @classmethod
     def execute(cls, name=INPAINTER_WEIGHTS):
         return io.NodeOutput(load_as(name, "inpainter", host.runtime()))
 
@@ -48,6 +52,10 @@ class AnyoneLoadDetector(io.ComfyNode):
             outputs=[DETECTOR.Output(display_name="detector", tooltip="For every node that finds people.")],
             search_aliases=["openpose", "pose estimator", "person segmentation"],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, name=DETECTOR_WEIGHTS):
+        return name and file_stamp(resolve(name, "detector", host.runtime()))
 
     @classmethod
     def execute(cls, name=DETECTOR_WEIGHTS):

@@ -12,7 +12,7 @@ from ..core.image import cycle_to, image_to_bchw
 from ..core.pose import PoseFrame, draw_poses, write_poses
 from . import host
 from .host import Schema, io
-from .wires import POSE, cycled, read_frames, send
+from .wires import POSE, cycled, file_stamp, read_frames, send
 
 
 class AnyonePoseFromJSON(io.ComfyNode):
@@ -39,10 +39,7 @@ class AnyonePoseFromJSON(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, json="", file=""):
-        if json or not file:
-            return json
-        stat = find_file(file).stat()
-        return f"{file} {stat.st_mtime_ns} {stat.st_size}"
+        return json if json or not file else file_stamp(find_file(file))
 
     @classmethod
     def execute(cls, json="", file=""):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -54,6 +55,12 @@ def read_frames(pose: Any) -> list[PoseFrame]:
 def cycled(items: list, count: int) -> list:
     """A list repeated cyclically (or cut) to `count` items, as batches are."""
     return [items[index % len(items)] for index in range(count)]
+
+
+def file_stamp(path: Path) -> str:
+    """Changes when the file does; what `fingerprint_inputs` of nodes that read files return."""
+    stat = path.stat()
+    return f"{path} {stat.st_mtime_ns} {stat.st_size}"
 
 
 def expect_net(net: Any, role: str, loader: str) -> LoadedNet:

@@ -85,10 +85,21 @@ def fill(salt: str, key: str, entry: Mapping[str, Any]) -> Tensor:
 
 
 def by_pattern(table: Any, name: str) -> Any:
-    """The entry of a {pattern: value} table for `name`; a bare number holds for every name."""
+    """The entry of a {pattern: value} table for `name`; a bare number holds for all. N is any digit."""
     if not isinstance(table, Mapping):
         return table
-    return next((value for pattern, value in table.items() if fnmatch.fnmatchcase(name, pattern)), None)
+    return next((value for pattern, value in table.items()
+                 if fnmatch.fnmatchcase(name, re.sub(r"N(?=[N.])", "[0-9]", pattern))), None)
+
+
+def column_limits(tolerance: Mapping[str, Any], name: str) -> dict[int, float]:
+    """Columns of output `name` that have a tolerance of their own."""
+    found = {}
+    for pattern, entry in tolerance.items():
+        match = re.fullmatch(r"(.+)\[:,(\d+)\]", pattern)
+        if match and fnmatch.fnmatchcase(name, match[1]):
+            found[int(match[2])] = entry["atol"]
+    return found
 
 
 def compare(name: str, expected: Tensor, found: Tensor | None,
@@ -99,11 +110,24 @@ def compare(name: str, expected: Tensor, found: Tensor | None,
         yield Check(name, float("inf"), 0.0)
         return
     difference = (found.detach().cpu().double() - expected.double()).abs()
-    largest = difference.max().item()
+    largest = difference.max().item() if difference.numel() else 0.0
+    columns = column_limits(tolerance, plain)
+    if columns:                                            # {"out.a[:,2]": {"atol": A}}: the others are exact
+        limits = torch.tensor([columns.get(column, 0.0) for column in range(expected.shape[1])])
+        for limit in sorted(set(limits.tolist())):
+            part = difference[:, limits == limit]
+            yield Check(f"{name}[within {limit:.2g}]", part.max().item() if part.numel() else 0.0, limit)
+        return
     if any(fnmatch.fnmatchcase(plain, pattern) for pattern in tolerance.get("exact", ())):
         yield Check(name, largest, 0.0)
         return
     entry = by_pattern(tolerance, plain)
+    if isinstance(entry, str) and entry.startswith("exact"):
+        share = re.search(r"at most (\d+) on at most ([\d.]+) %", entry)
+        yield Check(name, largest, float(share[1]) if share else 0.0)
+        if share:
+            yield Check(f"{name}:share", (difference > 0).double().mean().item(), float(share[2]) / 100)
+        return
     if isinstance(entry, Mapping):                         # {"out.*": {"atol": A, "rtol": R}}
         excess = difference - entry.get("rtol", 0.0) * expected.double().abs()
         yield Check(name, excess.max().clamp(min=0).item(), entry.get("atol", 0.0))

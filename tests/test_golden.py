@@ -71,6 +71,14 @@ def test_tolerance_rules(name, wrong, expected):
     assert [check.ok for check in golden.compare(name, torch.zeros(10), found, TOLERANCE)] == expected
 
 
+def test_absolute_and_relative_tolerances_add_up():
+    tolerance = {"out.a*": {"atol": 0.25, "rtol": 0.5}, "out.b": {"atol": 0}}
+    for name, found, ok in (("out.a1", 1.75, True), ("out.a1", 1.8, False), ("out.b", 1.0, True),
+                            ("out.b", 1.001, False), ("out.c", 1.0, False)):
+        [check] = golden.compare(name, torch.ones(2), torch.tensor([1.0, found]), tolerance)
+        assert check.ok is ok
+
+
 def test_latents_have_their_own_tolerance():
     tolerance = {"max_abs": 1.0, "w_max_abs": 0.1}
     for name, ok in (("out.w", False), ("out.w_trunc[fast]", False), ("out.warp", True)):

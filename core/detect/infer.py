@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.system import LoadedNet
 from ..image import image_to_bchw, resize
+from ..people import Detection
 from ..pose import Pose, PoseFrame
 from ..runtime import Runtime
 from .decode import People, assign, decode
@@ -20,16 +21,6 @@ BATCH = 32
 ENOUGH_JOINTS = 3                                         # fewer are no person
 STRIP = 1 << 19                                           # pixels enlarged at a time
 MEMORY = 256 << 20                                        # bytes a batch needs, about
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """Everybody in one picture, the largest first. `masks`: [N,H,W] bool, one per person of `frame`; they do
-    not overlap. `regions`: [H,W] uint8 of the twelve person regions, above 0 exactly where a mask is."""
-
-    frame: PoseFrame
-    masks: Tensor
-    regions: Tensor
 
 
 @dataclass(frozen=True)

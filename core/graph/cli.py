@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from ..runtime import Runtime, TerminalProgress
@@ -121,7 +122,7 @@ def _as_error(error: Exception) -> dict[str, Any]:
 
 def _print(outcome: Outcome) -> None:
     for name, text in outcome.texts():
-        print(f"{name}: {text}")
+        print(f"{name}: {shorten(text, 200, placeholder=' …')}")
     for path in outcome.saved:
         print(path)
 

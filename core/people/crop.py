@@ -23,7 +23,9 @@ def crop_person(image: Tensor, person: Person, box: CropBox, settings: CropSetti
     pixels = _crop_image(image, box, *size)                                                # [3,h,w]
     segmentation = resize_nearest(_cut(person.mask[None].float(), box), *size)             # [1,h,w]
     hole = _hole(segmentation, box, image, settings)
-    return PersonCrop(box, pixels, hole, segmentation, _crop_keypoints(person.keypoints, box))
+    inside = box.clipped(*image.shape[1:])
+    outline = person.mask[None, inside.y0:inside.y1, inside.x0:inside.x1]                  # [1,h',w']
+    return PersonCrop(box, pixels, hole, segmentation, _crop_keypoints(person.keypoints, box), outline)
 
 
 def _crop_image(image: Tensor, box: CropBox, height: int, width: int) -> Tensor:

@@ -51,7 +51,9 @@ def pose_mask(joints: Tensor, height: int, width: int, *, radius: int = 4, closi
     reach = torch.arange(-radius, radius + 1)
     disc = torch.cartesian_prod(reach, reach)
     disc = disc[disc.square().sum(1) <= radius * radius]                             # [K,2]
-    x, y = (_limb_points(joints.double(), radius)[:, None] + disc).flatten(0, 1).T   # [M*K]
+    centres = _limb_points(joints.double(), radius)                                  # [M,2]
+    reaches = ((centres >= -radius) & (centres < torch.tensor([width, height]) + radius)).all(1)
+    x, y = (centres[reaches][:, None] + disc).flatten(0, 1).T                        # [M*K]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     mask = torch.zeros(height, width, dtype=torch.bool)
     mask[y[inside], x[inside]] = True

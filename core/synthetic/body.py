@@ -88,12 +88,15 @@ def _add_trunk(builder: Builder, identity: Identity, skeleton: Skeleton, build: 
 
 def _add_hem(builder: Builder, identity: Identity, skeleton: Skeleton, build: _Build) -> None:
     """An untucked shirt: at the hem a finger wider than hips and trousers; more would look like an apron."""
-    fall = .235 + .05 * identity.hem                    # metres from the waist down to the hem
+    worn = (identity.hem > .45) & (identity.bottom != 3)
     waist, hem = .143 * build.waist, .088 * identity.hips + .097 * build.leg + .010
-    start, end = skeleton.chest.at(0, .10 * identity.height, 0), skeleton.pelvis.at(0, -.13, 0)
-    radius = waist + (hem - waist).clamp(min=.01) * .31 / fall
-    builder.add(_TOP, start, end, (waist, radius), skeleton.pelvis.axis(0), scale=(1, 1, .76),
-                clip=(0, 1, 0, fall), hollow=True, active=(identity.hem > .45) & (identity.bottom != 3))
+    hem = torch.maximum(hem, waist + .01)
+    pelvis, across = skeleton.pelvis, skeleton.pelvis.axis(0)
+    start, hips = skeleton.chest.at(0, .10 * identity.height, 0), pelvis.at(0, -.01, 0)
+    builder.add(_TOP, start, hips, (waist, hem), across, scale=(1, 1, .76),
+                clip=(0, 1, 0, length_of(hips - start) + .02), active=worn)
+    builder.add(_TOP, hips, pelvis.at(0, -.055 - .05 * identity.hem, 0), (hem, hem), across,
+                scale=(1, 1, .76), clip=(0, -1, 0, .02), hollow=True, active=worn)
 
 
 def _add_sleeve(builder: Builder, identity: Identity, skeleton: Skeleton, build: _Build, side: str) -> None:

@@ -36,9 +36,10 @@ class Fragments:
 class RayTable:
     """What the ray casting knows of the K slots that show, one row per quantity.
 
-    `forms`: [18,K] local origin (x, y, z) and direction (x, y, z) as linear forms (constant, per column, per
-    row); `discriminants`: of cone, start sphere and end sphere; both relative to the pixel centre at the box
-    corner. `shape`: length, radii, sine, tangent, cone radius at 0, lowest and highest y of the cone, hollow.
+    `fixed`: the local vector that all rays share, their origin (direction in orthographic views); `moving`:
+    the other one as linear forms (constant, per column, per row) of x, y, z; `discriminants`: of cone, start
+    sphere and end sphere. Both are relative to the pixel centre at the box corner. `shape`: length, radii,
+    sine, tangent, cone radius at 0, lowest and highest y of the cone, hollow.
     """
 
     slot: Tensor            # [K] int64, index into N*P
@@ -46,10 +47,21 @@ class RayTable:
     picture: Tensor         # [K] int64
     axes: Tensor            # [9,K] float32 view -> local, row by row
     box: Tensor             # [4,K] int64: left, top, right, bottom
-    forms: Tensor           # [18,K] float32
+    fixed: Tensor           # [3,K] float32
+    moving: Tensor          # [9,K] float32
     discriminants: Tensor   # [18,K] float32
     shape: Tensor           # [9,K] float32
     clip: Tensor            # [4,K] float32
+    orthographic: bool
+
+    def rays(self, row: Tensor, x: Tensor, y: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Local origins and directions, three [M] each, of rays through box positions x, y of some rows."""
+        fixed = [q.index_select(0, row) for q in self.fixed]
+        moving = []
+        for k in range(0, 9, 3):
+            constant, per_column, per_row = (q.index_select(0, row) for q in self.moving[k:k + 3])
+            moving.append(constant + x * per_column + y * per_row)
+        return (moving, fixed) if self.orthographic else (fixed, moving)
 
 
 def _product(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
@@ -108,23 +120,21 @@ def build_table(primitives: Primitives, camera: Camera, picture: Tensor, height:
     focal = camera.focal.double()[figure]
     x0 = (corner[0] + .5 - camera.centre.double()[figure, 0]) / focal
     y0 = (corner[1] + .5 - camera.centre.double()[figure, 1]) / focal
-    origin, direction = [], []
+    fixed, moving = [], []
     for k in range(3):
         ax, ay, az = axes64[3 * k], axes64[3 * k + 1], axes64[3 * k + 2]
-        zero = torch.zeros_like(ax)
         offset = -(ax * start64[0] + ay * start64[1] + az * start64[2])
-        moving = [ax * x0 + ay * y0, ax / focal, ay / focal]
-        if camera.orthographic:
-            origin.append([offset + moving[0], moving[1], moving[2]])
-            direction.append([az, zero, zero])
-        else:
-            origin.append([offset, zero, zero])
-            direction.append([az + moving[0], moving[1], moving[2]])
+        across = ax * x0 + ay * y0
+        fixed.append(az if camera.orthographic else offset)
+        moving.append([across + (offset if camera.orthographic else az), ax / focal, ay / focal])
     shape = _shape(primitives, rows)
-    forms = torch.stack([part for form in origin + direction for part in form])
+    still = [[value, torch.zeros_like(value), torch.zeros_like(value)] for value in fixed]
+    origin, direction = (moving, still) if camera.orthographic else (still, moving)
     polynomials = _discriminants(origin, direction, shape, camera.orthographic)
     return RayTable(slot, figure, picture[figure], rows(axes).contiguous(), corner.contiguous(),
-                    forms.float(), polynomials.float(), shape.float(), rows(primitives.clip).contiguous())
+                    torch.stack(fixed).float(),
+                    torch.stack([part for form in moving for part in form]).float(), polynomials.float(),
+                    shape.float(), rows(primitives.clip).contiguous(), camera.orthographic)
 
 
 def _shape(primitives: Primitives, rows) -> Tensor:
@@ -196,37 +206,40 @@ def _candidates(table: RayTable) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
 
 
 def cast_rays(table: RayTable, height: int, width: int) -> Fragments:
-    """The nearest hit of every candidate ray with its own primitive."""
-    row, x, y, (cone, first_sphere, last_sphere) = _candidates(table)
-    ox, oy, oz, dx, dy, dz = _rays(table.forms, row, x, y)
+    """The nearest hit of every candidate ray with its own primitive.
+
+    A rounded cone is convex: a ray enters it once, through its side or through one of its ends.
+    """
+    row, x, y, (cone, first, last) = _candidates(table)
+    origin, direction = table.rays(row, x, y)
+    (ox, oy, oz), (dx, dy, dz) = origin, direction
     length, _, _, _, tangent, base, low, high, hollow = (q.index_select(0, row) for q in table.shape)
-    cx, cy, cz, cd = (q.index_select(0, row) for q in table.clip)
-    hollow = hollow > .5
+    a1 = ox * dx + oz * dz
+    od, across = a1 + oy * dy, dx * dx + dz * dz
+    a1 = a1 + tangent * dy * (base - tangent * oy)
+    a2 = across - (tangent * dy) ** 2
+    inverse, root = 1 / torch.where(a2.abs() < 1e-9, 1e-9, a2), cone.clamp(min=0).sqrt()
+    side = (-a1 - root) * inverse
+    side_y = oy + side * dy
+    depth = torch.where((cone > 0) & (side_y > low) & (side_y < high), side, FAR)
+    dd = 1 / (across + dy * dy)
+    end = (-od - first.clamp(min=0).sqrt()) * dd
+    depth = torch.where((first > 0) & (oy + end * dy <= low + 1e-4) & (end < depth), end, depth)
+    end = (length * dy - od - last.clamp(min=0).sqrt()) * dd
+    depth = torch.where((last > 0) & (hollow < .5) & (oy + end * dy >= high - 1e-4) & (end < depth), end,
+                        depth)
+    depth = torch.where(_kept(table, row, origin, direction, depth), depth, FAR)
 
-    def kept(t: Tensor) -> tuple[Tensor, Tensor]:
-        yt = oy + t * dy
-        return yt, (ox + t * dx) * cx + yt * cy + (oz + t * dz) * cz <= cd
+    inner = torch.zeros_like(depth, dtype=torch.bool)
+    index = ((depth >= FAR) & (hollow > .5) & (cone > 0)).nonzero()[:, 0]     # may see a garment's inside
+    back = ((root - a1) * inverse).index_select(0, index)
+    back_y = oy.index_select(0, index) + back * dy.index_select(0, index)
+    within = (back_y > low.index_select(0, index)) & (back_y < high.index_select(0, index))
+    origin, direction = ([q.index_select(0, index) for q in part] for part in (origin, direction))
+    seen = within & _kept(table, row.index_select(0, index), origin, direction, back)
+    inner.index_copy_(0, index, seen)
+    depth.index_copy_(0, index, torch.where(seen, back, FAR))
 
-    slope = base - tangent * oy
-    a2 = dx * dx + dz * dz - (tangent * dy) ** 2
-    a1 = ox * dx + oz * dz + tangent * dy * slope
-    inverse = 1 / torch.where(a2.abs() < 1e-9, 1e-9, a2)
-    root = cone.clamp(min=0).sqrt()
-    t = (-a1 - root) * inverse
-    yt, ok = kept(t)
-    depth = torch.where((cone > 0) & (yt > low) & (yt < high) & ok, t, FAR)
-    dd = 1 / (dx * dx + dy * dy + dz * dz)
-    od = ox * dx + oy * dy + oz * dz
-    t = (-od - first_sphere.clamp(min=0).sqrt()) * dd
-    yt, ok = kept(t)
-    depth = torch.where((first_sphere > 0) & ok & (yt <= low + 1e-4) & (t < depth), t, depth)
-    t = (-(od - length * dy) - last_sphere.clamp(min=0).sqrt()) * dd
-    yt, ok = kept(t)
-    depth = torch.where((last_sphere > 0) & ~hollow & ok & (yt >= high - 1e-4) & (t < depth), t, depth)
-    t = (-a1 + root) * inverse
-    yt, ok = kept(t)
-    inner = (cone > 0) & hollow & (depth >= FAR) & (yt > low) & (yt < high) & ok & (t > 0)
-    depth = torch.where(inner, t, depth)
     hit = ((depth < FAR) & (depth > 0)).nonzero()[:, 0]
     row, x, y = (q.index_select(0, hit) for q in (row, x, y))
     x, y = x.long() + table.box[0].index_select(0, row), y.long() + table.box[1].index_select(0, row)
@@ -234,13 +247,12 @@ def cast_rays(table: RayTable, height: int, width: int) -> Fragments:
     return Fragments(depth[hit], pixel, row, inner[hit], x, y)
 
 
-def _rays(forms: Tensor, row: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Local origins and directions, six [M]."""
-    parts = []
-    for k in range(6):
-        constant, per_column, per_row = (q.index_select(0, row) for q in forms[3 * k : 3 * k + 3])
-        parts.append(constant + x * per_column + y * per_row)
-    return parts
+def _kept(table: RayTable, row: Tensor, origin: list[Tensor], direction: list[Tensor],
+          depth: Tensor) -> Tensor:
+    """[M] bool: the point at `depth` is not clipped away."""
+    nx, ny, nz, limit = (q.index_select(0, row) for q in table.clip)
+    x, y, z = (o + depth * d for o, d in zip(origin, direction, strict=True))
+    return x * nx + y * ny + z * nz <= limit
 
 
 def nearest(fragments: Fragments, pixels: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from .backgrounds import draw_backgrounds
 from .body import build_figure
 from .camera import Camera, frame_camera
+from .cast import PEOPLE, Cast, gather_cast
 from .composite import blend, coarse_pixel, label
 from .geometry import compose, rotate
 from .identity import Identity, identity_vector, sample_identity
@@ -22,19 +23,16 @@ from .occluders import draw_occluders
 from .palette import to_display
 from .poses import BodyPose, sample_pose
 from .raycast import FAR, build_table, cast_rays, nearest
-from .rng import Draws
 from .shading import shade
-from .skeleton import Frame, Skeleton, build_skeleton, skirt_frame
+from .skeleton import Frame, Skeleton, skirt_frame
 from .surface import find_surface
 from .texture import Look
 
-#: Main person and at most two bystanders.
-PEOPLE = 3
 _EXPOSURE = 1.55
 #: Metres that a joint may lie behind the surface and still count as visible, about the limb's radius there.
 _TOLERANCE = (.06, .14, .11, .09, .08, .11, .09, .08, .17, .13, .10, .17, .13, .10, .045, .045, .06, .06)
-#: Sub-samples computed at once: larger temporaries cost more in the allocator than loops save.
-_CHUNK = 2**20
+#: Sub-samples computed at once. On a CPU larger temporaries cost more in the allocator than fewer loops save.
+_CHUNK = {"cpu": 2**20, "cuda": 2**24}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +81,19 @@ def render_people(ids: Tensor, height: int, width: int, *, seed: int = 0, mode: 
     `ids`: [B] integers, the scenes: background, light, bystanders, framing. `identity`, `pose`, `camera`:
     [B] people, poses and views; by default those of the same ids. `bystanders`, `occluders`, `crops`: shares
     of the pictures that have them (scene mode only). A picture does not depend on the others of its batch.
-    Raises ValueError for an unknown mode or a size below 16.
+    Raises ValueError for an unknown mode, no ids, or a size below 16.
     """
     if mode not in ("scene", "studio"):
         raise ValueError(f"mode should be scene or studio; got {mode!r}.")
-    if min(height, width) < 16:
-        raise ValueError(f"people need at least 16x16 pixels; got height {height}, width {width}.")
+    if min(height, width) < 16 or not len(ids):
+        raise ValueError(f"people need an id and 16x16 pixels or more; got {len(ids)} ids, height {height}, "
+                         f"width {width}.")
     studio = mode == "studio"
     shares = (0.0, 0.0, 0.0) if studio else (bystanders, occluders, crops)
     settings = _Settings(height, width, seed, studio, *shares, supersample)
     identity = sample_identity(ids, seed) if identity is None else identity
     pose = sample_pose(ids, seed) if pose is None else pose
-    step = max(1, min(64, _CHUNK // (height * width * supersample**2)))
+    step = max(1, _CHUNK.get(ids.device.type, 2**20) // (height * width * supersample**2))
     parts = []
     for first in range(0, len(ids), step):
         part = slice(first, first + step)
@@ -103,52 +102,10 @@ def render_people(ids: Tensor, height: int, width: int, *, seed: int = 0, mode: 
     return Rendering.concatenate(parts)
 
 
-@dataclass(frozen=True, eq=False)
-class _Cast:
-    """Everybody in a batch of pictures: main people first, then bystanders."""
-
-    identity: Identity
-    pose: BodyPose
-    skeleton: Skeleton
-    picture: Tensor         # [N]
-    person: Tensor          # [N] number within the picture, 0 = main
-
-
-def _gather_cast(ids: Tensor, identity: Identity, pose: BodyPose, settings: _Settings) -> _Cast:
-    pictures = torch.arange(len(ids), device=ids.device)
-    draws = Draws(ids, settings.seed, "bystanders")
-    first = draws.chance("first", settings.bystanders)
-    second = first & draws.chance("second", .3)
-    identities, poses, picture, person = [identity], [pose], [pictures], [torch.zeros_like(pictures)]
-    offsets = [identity.height.new_zeros(len(ids), 3)]
-    for number, there in ((1, first), (2, second)):
-        index = there.nonzero()[:, 0]
-        if len(index):
-            place = Draws(ids[index], settings.seed, f"bystander {number}")
-            others = place.ids("person")
-            identities.append(sample_identity(others, settings.seed))
-            poses.append(sample_pose(others, settings.seed))
-            picture.append(index)
-            person.append(torch.full_like(index, number))
-            side = torch.where(draws.chance("side", .5)[index], 1.0, -1.0) * (1 if number == 1 else -1)
-            offsets.append(_bystander_place(place, side))
-    identity, pose = Identity.concatenate(identities), BodyPose.concatenate(poses)
-    skeleton = build_skeleton(identity, pose).moved(torch.cat(offsets))
-    return _Cast(identity, pose, skeleton, torch.cat(picture), torch.cat(person))
-
-
-def _bystander_place(draws: Draws, side: Tensor) -> Tensor:
-    """[K,3] metres: a quarter stands in front of the main person."""
-    front = draws.chance("in front", .25)
-    x = torch.where(front, draws.uniform("near x", .25, .60), draws.uniform("far x", .35, 1.1)) * side
-    z = torch.where(front, draws.uniform("near z", .3, .6), -draws.uniform("far z", .4, 2.2))
-    return torch.stack([x, torch.zeros_like(x), z], -1)
-
-
 def _render(ids: Tensor, identity: Identity, pose: BodyPose, camera: Camera | None,
             settings: _Settings) -> Rendering:
     count, height, width, fine = len(ids), settings.height, settings.width, settings.supersample
-    cast = _gather_cast(ids, identity, pose, settings)
+    cast = gather_cast(ids, identity, pose, settings.seed, settings.bystanders)
     if camera is None:
         camera = frame_camera(cast.skeleton.outline()[:count], ids, settings.seed, height, width,
                               studio=settings.studio, crops=settings.crops)
@@ -209,7 +166,7 @@ def _put_in_front(linear: Tensor, ids: Tensor, keypoints: Tensor,
     return linear, clear
 
 
-def _visibility(keypoints: Tensor, joint_depth: Tensor, cast: _Cast, depth: Tensor, people: Tensor,
+def _visibility(keypoints: Tensor, joint_depth: Tensor, cast: Cast, depth: Tensor, people: Tensor,
                 fine: int) -> Tensor:
     """[N,18] uint8. Visible: the joint's pixel shows its person, at most a limb's radius in front of it.
 

@@ -38,17 +38,22 @@ class Draws:
         self.base = hash32(ids.long() * 0x9E3779B1 + hash32(stream))  # [N]
         self.device = ids.device
 
+    def uniforms(self, names: Sequence[str]) -> Tensor:
+        """[M,N] in 0..1, one row per name; 24 bits, so that float32 never rounds up to 1."""
+        codes = torch.tensor([name_code(name) for name in names], device=self.device)
+        return (hash32(self.base + codes[:, None]) >> 8).float() / 2**24
+
     def bits(self, name: str) -> Tensor:
         """[N] int64 in 0..2^32-1."""
         return hash32(self.base + name_code(name))
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """[N] in low..high; 24 bits, so that float32 never rounds up to `high`."""
-        return low + (high - low) * ((self.bits(name) >> 8).float() / 2**24)
+        """[N] in low..high."""
+        return low + (high - low) * self.uniforms([name])[0]
 
     def normal(self, name: str, mean: float = 0.0, deviation: float = 1.0) -> Tensor:
         """[N] bell-shaped, cut at 2.2 deviations. The sum of four uniform numbers: exact on every device."""
-        a, b, c, d = (self.uniform(f"{name}/{k}") for k in range(4))
+        a, b, c, d = self.uniforms([f"{name}/{k}" for k in range(4)])
         return mean + deviation * ((a + b + c + d - 2.0) * 3**0.5).clamp(-2.2, 2.2)
 
     def choice(self, name: str, weights: Sequence[float]) -> Tensor:

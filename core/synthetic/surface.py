@@ -83,11 +83,7 @@ def _local(table: RayTable, fragments: Fragments, index: Tensor) -> Vector:
     x = (fragments.x.index_select(0, index) - table.box[0].index_select(0, row)).float()
     y = (fragments.y.index_select(0, index) - table.box[1].index_select(0, row)).float()
     depth = fragments.depth.index_select(0, index)
-    parts = []
-    for k in range(6):
-        constant, per_column, per_row = (q.index_select(0, row) for q in table.forms[3 * k : 3 * k + 3])
-        parts.append(constant + x * per_column + y * per_row)
-    return tuple(parts[k] + depth * parts[k + 3] for k in range(3))
+    return tuple(o + depth * d for o, d in zip(*table.rays(row, x, y), strict=True))
 
 
 def _soft_normals(fragments: Fragments, table: RayTable, group: Tensor, depth: Tensor,

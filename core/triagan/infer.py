@@ -28,7 +28,7 @@ from .pose_input import joint_map, network_input
 
 MODES = ("plain", "truncated", "multimodal")
 BATCH = 8                                                 # people at once on an accelerator
-MAPS = 16                                                 # full-size feature maps alive at once, about
+MAPS = 20                                                 # full-size feature maps alive at once, about
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Trains TriA-GAN on procedural people: regression with informed latents first, adversarial sharpening after.
 
-    python run.py people --out pools/tall --count 16000 --size 144x80 --mode scene
-    python run.py train triagan --data pools/tall --out runs/triagan-72 --size 72x40 --budget 30m
-    python run.py train triagan --data pools/tall --out runs/triagan-144 --size 144x80 --budget 60m \
-        --grow runs/triagan-72/triagan.safetensors --adversarial-from 0.6
+    python run.py people --out pools/tall --count 7000 --size 144x80
+    python run.py train triagan --data pools/tall --out runs/36 --size 36x20 --budget 8m
+    python run.py train triagan --data pools/tall --out runs/72 --size 72x40 --budget 14m \
+        --grow runs/36/triagan.safetensors
+    python run.py train triagan --data pools/tall --out runs/144 --size 144x80 --budget 60m \
+        --grow runs/72/triagan.safetensors --adversarial-from 0.6
 
-The latent is the identity vector of the person in the picture, so each hole has one right answer and L1 does not
-average people away. A patch discriminator that sees hole and pose then sharpens what is left blurred. Growing
-follows the paper (section 3.2): levels count from the lowest resolution and a new stage adds one at the top.
+The latent is the identity vector of the person in the picture, so each hole has one right answer and L1 does
+not average people away. A patch discriminator that sees hole and pose then sharpens what is left blurred.
+Growing follows the paper (section 3.2): levels count from the lowest resolution, a new stage adds one on top.
 """
 from __future__ import annotations
 
@@ -30,9 +32,10 @@ CAP = 96            # widest level of the embedded configuration
 
 
 def person_config(height: int, width: int, latent: int, base: int = 24, blocks: int = 2) -> Config:
-    """The embedded configuration at one stage: `base` channels at 144 rows, twice as many a level below, up to 96.
+    """The embedded configuration at one stage: `base` channels at 144 rows, twice that a level below, to 96.
 
-    `latent`: numbers in an identity vector. `blocks`: residual blocks per level. Raises ValueError for other sizes.
+    `latent`: numbers in an identity vector. `blocks`: residual blocks per level. Raises ValueError for sizes
+    that are no stage.
     """
     levels = (height // LOWEST).bit_length()
     if LOWEST << (levels - 1) != height or width * 9 != height * 5:
@@ -90,8 +93,8 @@ def dilate(mask: Tensor, radius: Tensor) -> Tensor:
 def make_holes(person: Tensor, generator: torch.Generator, parts: bool = True) -> tuple[Tensor, Tensor]:
     """[B,1,H,W] person 0/1 -> (hole, segmentation), both 1 = person side.
 
-    Three in four holes are the dilated person, with the looseness of a user's mask; the rest are a box of it, so
-    that the net also repairs a part of somebody who stays visible. `parts=False` leaves the boxes out.
+    Three in four holes are the dilated person, with the looseness of a user's mask; the rest are a box of it,
+    so that the net also repairs a part of somebody who stays visible. `parts=False` leaves the boxes out.
     """
     count, _, height, width = person.shape
     device = person.device
@@ -107,7 +110,8 @@ def make_holes(person: Tensor, generator: torch.Generator, parts: bool = True) -
     rows = (torch.arange(height, device=device) / height - centre[0, :, None]).abs() < half[0, :, None]
     columns = (torch.arange(width, device=device) / width - centre[1, :, None]).abs() < half[1, :, None]
     box = (rows[:, :, None] & columns[:, None, :])[:, None].float()
-    part = (random(count) < 0.25 * parts)[:, None, None, None] & ((hole * box).sum((1, 2, 3), keepdim=True) > 4)
+    chosen = random(count) < (0.25 if parts else 0.0)
+    part = chosen[:, None, None, None] & ((hole * box).sum((1, 2, 3), keepdim=True) > 4)
     return torch.where(part, hole * box, hole), torch.where(part, segmentation * box, segmentation)
 
 
@@ -148,7 +152,8 @@ class TriaganTask(Task):
         chosen = {id(p) for p in style}
         rest = [p for p in generator.parameters() if id(p) not in chosen]
         # The style net's run-time gain of 0.01 would freeze it: regression on identities needs it to learn.
-        self.g_optimizer = torch.optim.Adam([{"params": rest}, {"params": style, "lr": 50 * lr}], lr, (0.5, 0.99))
+        groups = [{"params": rest}, {"params": style, "lr": 50 * lr}]
+        self.g_optimizer = torch.optim.Adam(groups, lr, (0.5, 0.99))
         self.d_optimizer = torch.optim.Adam(discriminator.parameters(), 1e-3, (0.0, 0.99))
         self.optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
         self.adversarial_from, self.adversarial_weight = adversarial_from, adversarial_weight
@@ -190,7 +195,7 @@ class TriaganTask(Task):
 
     @torch.no_grad()
     def sample(self, batch: Batch, averaged: Mapping[str, nn.Module]) -> Tensor:
-        """Rows: hole, own identity, truth, the neighbour's identity, one identity everywhere, the mean person."""
+        """Rows: hole, own identity, truth, the neighbour's, one identity for all, the mean person."""
         scene, own = Scene(batch, torch.Generator().manual_seed(0), parts=False), batch["identity"]
         generator = averaged["generator"]
         assert isinstance(generator, Generator)
@@ -202,7 +207,7 @@ class TriaganTask(Task):
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch], averaged: Mapping[str, nn.Module]) -> dict[str, float]:
-        """On held-out people: L1 in the hole with the own identity, and how far two identities lie apart (range 2)."""
+        """Held-out people, range 2: L1 in the hole with the own identity, distance of two identities."""
         generator = averaged["generator"]
         assert isinstance(generator, Generator)
         l1, apart, area = 0.0, 0.0, 0.0
@@ -227,7 +232,8 @@ class Scene:
         self.real = batch["image"] * 2 - 1                                             # [B,3,H,W]
         person = (batch["regions"] > 0)[:, None].float()
         self.hole, segmentation = make_holes(person, generator, parts)
-        keypoints = coco_keypoints(batch["keypoints"][:, 0], batch["visibility"][:, 0], height, width, generator)
+        points, visibility = batch["keypoints"][:, 0], batch["visibility"][:, 0]        # the main person's
+        keypoints = coco_keypoints(points, visibility, height, width, generator)
         labels = joint_map(keypoints, height, width)
         known = 1 - self.hole
         planes = network_input(known * self.real, known, 1 - segmentation, keypoints, labels)
@@ -241,7 +247,8 @@ class Scene:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", type=int, default=24, metavar="N", help="channels at 144 rows (24)")
     parser.add_argument("--blocks", type=int, default=2, metavar="N", help="residual blocks per level (2)")
-    parser.add_argument("--grow", type=Path, metavar="FILE", help="weights of the stage below, or of the same stage")
+    parser.add_argument("--grow", type=Path, metavar="FILE",
+                        help="weights of the stage below, or of the same stage")
     parser.add_argument("--adversarial-from", type=float, default=1.0, metavar="PART",
                         help="part of the budget after which the discriminator joins (1 = never)")
     parser.add_argument("--adversarial-weight", type=float, default=0.03, metavar="X")

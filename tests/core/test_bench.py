@@ -1,12 +1,16 @@
 """The arithmetic of `run.py bench`."""
 from __future__ import annotations
 
+import argparse
+import json
+
 import pytest
 import torch
 import torch.nn.functional as F
 from anyone.core import bench
 from anyone.core.runtime import Runtime
-from anyone.core.triagan.network import Config
+from anyone.core.triagan.network import Config, Generator
+from safetensors.torch import save_file
 
 
 @pytest.fixture
@@ -46,3 +50,18 @@ def test_the_inputs_are_those_of_one_person():
 def test_tables():
     rows = [{"network": "a", "of_plain": 0.54321}, {"network": "b", "of_plain": 2}]
     assert bench.markdown(rows) == "| network | of plain |\n| --- | --- |\n| a | 0.543 |\n| b | 2 |"
+
+
+def test_the_whole_run(kept_threads, monkeypatch, tmp_path, capsys):
+    """Small stand-ins for the published and the embedded network."""
+    small = Config(dims=(8, 8), height=32, width=16, z=4, w=4)
+    save_file(Generator(small).initialise().state_dict(), tmp_path / "small.safetensors")
+    monkeypatch.setattr(bench, "Config", lambda: small)
+    monkeypatch.setattr(bench, "embedded", lambda: {"triagan-person": tmp_path / "small.safetensors"})
+    monkeypatch.setattr(bench, "people_per_second", lambda size, seconds: 1.0)
+    assert bench.main(argparse.Namespace(quick=True, json=True)) == 0
+    tables = json.loads(capsys.readouterr().out)
+    names = {row["network"] for row in tables["networks"]}
+    assert names == {"TriA-GAN 288x160", "TriA-GAN, embedded", "Detector 128x128"}
+    assert all(row["seconds"] > 0 for row in tables["networks"])
+    assert 0 < tables["import"][0]["cpu_seconds_beyond_torch_and_numpy"] < 1

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def run_body(case: Any) -> dict[str, Tensor]:
-    net = weights.build(case.state(), {}).eval()
+    net = weights.build(case.state(kept=torch.zeros), {}).eval()
     found = {}
     for name, picture in case.inputs.items():
         number = re.fullmatch(r"in\.(\w+)\.image_u8", name)[1]

@@ -87,13 +87,17 @@ def image():
 
 
 @pytest.fixture(scope="session")
-def inpainter() -> LoadedNet:
-    """A TriA-GAN of 72x40 with random weights."""
+def tiny_state() -> dict[str, Tensor]:
+    """Random weights of a TriA-GAN of 72x40."""
     random = torch.Generator().manual_seed(0)
     generator = Generator(Config(dims=(4, 8, 8), height=72, width=40, blocks=1, middle_blocks=1, z=8, w=8))
-    state = {name: value if "resample" in name else torch.randn(value.shape, generator=random)
-             for name, value in generator.state_dict().items()}
-    return LoadedNet(SYSTEM.build(state, {}), SYSTEM, "tiny")
+    return {name: value.clone() if "resample" in name else torch.randn(value.shape, generator=random)
+            for name, value in generator.state_dict().items()}
+
+
+@pytest.fixture(scope="session")
+def inpainter(tiny_state) -> LoadedNet:
+    return LoadedNet(SYSTEM.build(tiny_state, {}), SYSTEM, "tiny")
 
 
 @pytest.fixture

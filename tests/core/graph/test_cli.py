@@ -120,7 +120,8 @@ def test_a_failing_node(start, folder, capsys):
 
 @pytest.mark.parametrize(("words", "error", "phrase"), [
     (["--input", "nowhere"], FileNotFoundError, "no folder or picture nowhere"),
-    (["--set", "3.value"], ValueError, "lacks a value"), (["--set", "9.value=1"], ValueError, "fits none of")])
+    (["--set", "3.value"], ValueError, "lacks a value"),
+    (["--set", "9.value=1"], ValueError, "fits none of")])
 def test_wrong_arguments(start, words, error, phrase):
     with pytest.raises(error, match=phrase):
         start(*words)

@@ -58,8 +58,9 @@ def test_same_size_paste_is_exact():
     picture = picture_of(50, 40)
     mask = torch.zeros(50, 40, dtype=torch.bool)
     mask[10:40, 10:30] = True
-    crop = PersonCrop(CropBox(5, 2, 25, 38), torch.zeros(3, 36, 20), mask[None, 2:38, 5:25].float(),
-                      mask[None, 2:38, 5:25].float(), torch.zeros(17, 3))
+    part = mask[None, 2:38, 5:25]
+    crop = PersonCrop(CropBox(5, 2, 25, 38), torch.zeros(3, 36, 20), part.float(), part.float(),
+                      torch.zeros(17, 3), part)
     result = picture_of(36, 20)
     pasted = paste_person(picture, result, crop)
     hole = torch.zeros_like(mask)
@@ -73,17 +74,19 @@ def test_feather_fades_inwards_and_never_over_the_person():
     hole, person = torch.zeros(1, 144, 80), torch.zeros(1, 144, 80)
     hole[:, 20:120, 10:70] = 1
     person[:, 22:118, 30:50] = 1
-    crop = PersonCrop(CropBox(0, 0, 80, 144), black, hole, person, torch.zeros(17, 3))
+    crop = PersonCrop(CropBox(0, 0, 80, 144), black, hole, person, torch.zeros(17, 3), person > 0)
     row = paste_person(black, one, crop, feather=4)[0, 70]
     assert row[8:16].tolist() == pytest.approx([0, 0, 0.2, 0.4, 0.6, 0.8, 1, 1])
     column = paste_person(black, one, crop, feather=4)[0, :, 40]
-    assert column[18:24].tolist() == pytest.approx([0, 0, 0.2, 0.4, 1, 1])
+    assert column[18:24].tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1])
     assert paste_person(black, one, crop)[0, 70, 8:12].tolist() == [0, 0, 1, 1]
 
 
 def test_feather_does_not_fade_at_the_border_of_the_picture():
     hole = torch.ones(1, 144, 80)
-    crop = PersonCrop(CropBox(-20, -36, 60, 108), torch.zeros(3, 144, 80), hole, 0 * hole, torch.zeros(17, 3))
+    nobody = torch.zeros(1, 72, 40, dtype=torch.bool)
+    crop = PersonCrop(CropBox(-20, -36, 60, 108), torch.zeros(3, 144, 80), hole, 0 * hole, torch.zeros(17, 3),
+                      nobody)
     pasted = paste_person(torch.zeros(3, 72, 40), torch.ones(3, 144, 80), crop, feather=8)
     assert float(pasted.min()) == 1
 
@@ -92,7 +95,8 @@ def test_feather_does_not_fade_at_the_border_of_the_picture():
 def test_box_far_outside_changes_nothing(x0):
     picture = picture_of(9, 17)
     hole = torch.ones(1, 144, 80)
-    crop = PersonCrop(CropBox(x0, 0, x0 + 40, 72), torch.zeros(3, 144, 80), hole, hole, torch.zeros(17, 3))
+    crop = PersonCrop(CropBox(x0, 0, x0 + 40, 72), torch.zeros(3, 144, 80), hole, hole, torch.zeros(17, 3),
+                      torch.zeros(1, 9, 0, dtype=torch.bool))
     for feather in (0.0, 2.0):
         assert torch.equal(paste_person(picture, torch.ones(3, 144, 80), crop, feather=feather), picture)
 
@@ -107,3 +111,14 @@ def test_tiny_and_large_pictures(height, width):
     assert pasted.shape == picture.shape
     area = float(pasted[0].sum() / mask.sum())
     assert 1 <= area < 1.5
+
+
+@pytest.mark.parametrize("feather", [1.0, 20.0])
+def test_no_pixel_of_the_old_person_shines_through(feather):
+    """A red person on grey, painted grey: what is left of the red is interpolation at most."""
+    picture, mask = torch.full((3, 576, 320), 0.5), disc(576, 320, 150, 250, 90)
+    picture[:, mask] = torch.tensor([1.0, 0.0, 0.0])[:, None]
+    crop = cut(picture, mask)
+    grey = torch.where(crop.mask > 0, torch.tensor(0.5), crop.image)
+    pasted = paste_person(picture, grey, crop, feather=feather)
+    assert float((pasted[0] - pasted[1]).abs().max()) < 0.02

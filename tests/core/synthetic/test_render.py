@@ -268,6 +268,8 @@ def test_wrong_requests_say_what_is_wrong():
         render_people(torch.arange(1), 64, 64, mode="indoor")
     with pytest.raises(ValueError, match="height 8, width 64"):
         render_people(torch.arange(1), 8, 64)
+    with pytest.raises(ValueError, match="got 0 ids"):
+        render_people(torch.arange(0), 64, 64)
 
 
 def test_drawing_is_fast_enough_to_train_on():
@@ -277,4 +279,4 @@ def test_drawing_is_fast_enough_to_train_on():
         start = time.process_time()
         render_people(torch.arange(first, first + 16), 128, 128)
         rates.append(16 / (time.process_time() - start))
-    assert max(rates) > 16 / torch.get_num_threads()          # several threads mostly wait, on tensors this small
+    assert max(rates) > 16 / torch.get_num_threads()          # several threads mostly wait: small tensors

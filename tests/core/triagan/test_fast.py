@@ -36,7 +36,7 @@ def test_styles_equal_plain(make_generator, make_planes):
     torch.testing.assert_close(table, generator.styles(w), rtol=0, atol=1e-5)
     edited = table[0] + 0.3 * torch.randn(table.shape[1:])
     expected = generator(planes, styles=edited)
-    torch.testing.assert_close(fast(planes, styles=edited), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(fast(planes, styles=edited), expected, rtol=0, atol=1e-4 * expected.std().item())
 
 
 def test_half_is_close_and_float32(make_generator, make_planes):
@@ -59,7 +59,8 @@ def test_dense_keypoint_planes_take_the_dense_way(make_generator, make_planes):
 def test_people_do_not_depend_on_their_company(make_generator, make_planes):
     fast = FastGenerator(make_generator())
     planes, w = make_planes(fast.config, 3), torch.randn(3, 12)
-    torch.testing.assert_close(fast(planes, w)[1:2], fast(planes[1:2], w[1:2]), rtol=0, atol=1e-5)
+    alone = fast(planes[1:2], w[1:2])
+    torch.testing.assert_close(fast(planes, w)[1:2], alone, rtol=0, atol=1e-4 * alone.std().item())
 
 
 def test_the_input_stays_as_it_was(make_generator, make_planes):
@@ -84,3 +85,10 @@ def test_one_copy_of_the_weights(make_generator):
                              for module in (generator, fast))
     assert fast_size < plain_size
     assert not any(value.requires_grad for value in fast.buffers())
+
+
+def test_the_accelerator_route_has_the_right_shapes(make_generator, make_planes):
+    fast = FastGenerator(make_generator(dims=(64, 80), height=40, width=24)).to("meta")
+    planes, w = make_planes(fast.config).to("meta"), torch.ones(2, 12, device="meta")
+    for half in (False, True):
+        assert fast(planes, w, half=half).shape == (2, 3, 40, 24)

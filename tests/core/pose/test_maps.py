@@ -1,0 +1,89 @@
+"""Beyond the golden case: single joints whose maps can be written down."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from anyone.core.pose import JOINTS, disc_maps, gaussian_maps, pixel_joints, polygon_mask, pose_mask
+from anyone.core.pose.maps import inside_polygons
+
+
+def joints(**points: tuple[float, float]) -> torch.Tensor:
+    """[18,2] x, y; joints not named are missing."""
+    out = torch.full((18, 2), torch.nan)
+    for name, point in points.items():
+        out[JOINTS.index(name)] = torch.tensor(point)
+    return out
+
+
+def test_pixel_joints_have_whole_numbers_in_the_middle_of_pixels(person, without):
+    pose = without(person.moved(0.5, 0.5), "neck")
+    found = pixel_joints(pose, 256, 200)
+    assert found[0].tolist() == [100, 40]
+    assert torch.isnan(found[JOINTS.index("neck")]).all()
+    assert pixel_joints(person, 128, 50)[0].tolist() == [100 / 4 - 0.5, 40 / 2 - 0.5]
+
+
+def test_staircase():
+    maps = gaussian_maps(joints(nose=(10, 20)), 40, 30)
+    assert maps.shape == (18, 40, 30)
+    expected = {0: 0, 1: 1, 8: 1, 9: 2, 12: 2, 13: 3}                             # 72 = 6 * 12, 144 = 12 * 12
+    for distance, step in expected.items():
+        assert float(maps[0, 20, 10 + distance]) == pytest.approx(math.exp(-step))
+    assert float(maps[0, 20 + 6, 10 + 6]) == pytest.approx(math.exp(-1))          # d^2 = 72 exactly
+    assert not maps[1:].any()
+    off = gaussian_maps(joints(nose=(10.4, 19.5)), 40, 30)
+    assert torch.equal(off, maps)                                                 # rounded to pixels
+
+
+def test_smooth():
+    maps = gaussian_maps(joints(nose=(10.5, 20)), 40, 30, stepped=False)
+    assert float(maps[0, 22, 13]) == pytest.approx(math.exp(-(4 + 6.25) / 72))
+    wider = gaussian_maps(joints(nose=(10.5, 20)), 40, 30, sigma=3.0, stepped=False)
+    assert float(wider[0, 22, 13]) == pytest.approx(math.exp(-(4 + 6.25) / 18))
+    assert torch.isfinite(gaussian_maps(joints(nose=(1e30, 0)), 4, 4)).all()
+
+
+def test_discs():
+    maps = disc_maps(torch.stack([joints(nose=(10, 20), neck=(-2.5, 3)), joints()]), 40, 30)
+    assert maps.shape == (2, 18, 40, 30)
+    assert maps[0, 0].sum() == 49
+    assert maps[0, 0, 16, 10] == maps[0, 0, 20, 14] == 1
+    assert maps[0, 0, 17, 13] == maps[0, 0, 15, 10] == 0                          # 9 + 9 > 16
+    assert maps[0, 1, 3].nonzero()[:, 0].tolist() == [0, 1, 2]                    # -2.5 counts as -2
+    assert not maps[1].any()
+    assert disc_maps(joints(nose=(10, 20)), 40, 30, radius=1).sum() == 5
+
+
+def test_pose_mask_covers_the_limb():
+    limb = joints(right_elbow=(10, 20), right_wrist=(30, 20))
+    mask = pose_mask(limb, 40, 40)
+    assert mask[20].nonzero()[:, 0].tolist() == list(range(6, 35))
+    assert mask[:, 20].nonzero()[:, 0].tolist() == list(range(16, 25))
+    assert not pose_mask(joints(right_elbow=(10, 20), left_wrist=(30, 20)), 40, 40).any()
+    assert not pose_mask(joints(), 40, 40).any()
+    open_mask = pose_mask(limb, 40, 40, closing=1)
+    assert (mask & ~open_mask).any()                                              # notches between discs
+    assert not (open_mask & ~mask).any()
+    # Far outside the picture the limb still crosses it.
+    assert pose_mask(joints(right_elbow=(-1e6, 20), right_wrist=(1e6, 20)), 40, 40)[20].all()
+
+
+def test_polygon_mask_has_discs_at_single_joints():
+    mask = polygon_mask(joints(nose=(10, 20)), 40, 40)
+    assert mask.sum() == 45                                                       # four fewer: d^2 < 16
+    limb = polygon_mask(joints(right_elbow=(10, 20), right_wrist=(30, 20)), 40, 40)
+    assert limb[:, 20].nonzero()[:, 0].tolist() == list(range(16, 24))            # 8 wide, half-open
+    assert polygon_mask(joints(right_elbow=(10, 20), right_wrist=(10, 20)), 40, 40).sum() == 45
+
+
+def test_half_open_polygons_tile_the_plane():
+    square = torch.tensor([[2.0, 3.0], [6.0, 3.0], [6.0, 8.0], [2.0, 8.0]])
+    beside = square + torch.tensor([4.0, 0.0])
+    inside = inside_polygons(torch.stack([square, beside]), 10, 12)
+    assert inside.sum((1, 2)).tolist() == [20, 20]
+    assert not (inside[0] & inside[1]).any()
+    assert inside[0, 3, 2]
+    assert not inside[0, 8, 2]
+    assert torch.equal(inside_polygons(square.flip(0)[None], 10, 12)[0], inside[0])
