@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "inpaint_person.json"
 PARTS = (".png", "_mask.png", "_pose.json")                # the files of one input
-SCENE_PERSON, SCENE_SIZE = 19, (512, 512)                  # height, width
+SCENE_PERSON, SCENE_SIZE = 3, (512, 512)                  # height, width
 CELL, HEADING = 288, 22                                    # pixels on the sheet
 
 

@@ -70,3 +70,15 @@ def resize(picture: Tensor, height: int, width: int) -> Tensor:
     mode = "bilinear" if shrink else "bicubic"
     out = F.interpolate(picture, (height, width), mode=mode, align_corners=False, antialias=shrink)
     return out.clamp(0, 1)
+
+
+def stretch(picture: Tensor, height: int, width: int) -> Tensor:
+    """`[B,C,H,W]` resized without regard to its aspect, bilinear with antialiasing: the input of most published
+    detectors and parsers."""
+    return F.interpolate(picture, (height, width), mode="bilinear", align_corners=False, antialias=True)
+
+
+def imagenet(picture: Tensor) -> Tensor:
+    """`[B,3,H,W]` 0..1 with ImageNet's mean taken off and divided by its deviation."""
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).to(picture)[..., None, None]
+    return (picture - mean) / deviation

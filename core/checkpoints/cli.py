@@ -23,6 +23,8 @@ from .load import load
 from .read import read
 from .recognise import recognise
 
+LONGEST_NOTE = 60                                         # characters of a header's text that are worth a line
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -117,7 +119,8 @@ def check(path: Path) -> tuple[bool, str]:
     published = [f"published as {row.name}" for row in CATALOG if row.digest in digests]
     _, state = recognise(read(path))
     numbers = f"{sum(tensor.numel() for tensor in state.values()):,} numbers in {len(state)} tensors"
-    notes = [f"{key} {value}" for key, value in net.metadata.items()]
+    notes = [f"{key} {value}" for key, value in net.metadata.items() 
+             if len(value) <= LONGEST_NOTE]
     return True, ", ".join([f"{path.name}: {net.system.title}", numbers, *notes, *published])
 
 

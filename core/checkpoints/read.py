@@ -12,6 +12,9 @@ from .pickle_machine import DamagedPickle, Record, UnsafePickle
 
 _HEAD = 512                                               # bytes that tell a format
 _LONGEST_HEADER = 100 << 20                               # of safetensors, by its own rules
+_LONGEST_TEXT = 1 << 20                                   # of the texts beside a model
+# Texts the hub keeps beside a model's weights -> their key in the metadata.
+_BESIDE = {"config.json": "config", "preprocessor_config.json": "preprocessor"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +22,8 @@ class Contents:
     """What a file holds. Tensors are views of the mapped file: copy what is to outlive it.
 
     `tree`: names -> tensors, nested dicts, numbers, and inert `Record`s for everything else. `metadata`: the
-    text pairs of a safetensors header. `format`: "safetensors", "torch zip", "torch legacy" or "pickle".
+    text pairs of a safetensors header, with the "config" and the "preprocessor" that lie beside a hub model.
+    `format`: "safetensors", "torch zip", "torch legacy" or "pickle".
     """
 
     tree: Mapping[str, Any]
@@ -77,9 +81,15 @@ def _read_safetensors(path: Path) -> Contents:
     try:
         with safe_open(path, framework="pt") as file:
             tree = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return Contents(tree, file.metadata() or {}, "safetensors")
+            return Contents(tree, _texts_beside(path) | (file.metadata() or {}), "safetensors")
     except SafetensorError as error:
         raise ValueError("it seems to be a truncated or damaged safetensors file; copy it again") from error
+
+
+def _texts_beside(path: Path) -> dict[str, str]:
+    found = {key: path.with_name(name) for name, key in _BESIDE.items()}
+    return {key: text.read_text(encoding="utf-8", errors="replace") for key, text in found.items()
+            if text.is_file() and text.stat().st_size <= _LONGEST_TEXT}
 
 
 def _pickle_reader(read_tree: Callable[[Path], Any], name: str) -> Callable[[Path], Contents]:

@@ -23,13 +23,13 @@ from .surface import Surface, Vector
 #: Display-encoded colours [3,S] and region classes [S].
 Painted = tuple[Tensor, Tensor]
 
-_CELLS, _TEXELS = 64, 8
+_CELLS, _TEXELS = 32, 32
 _SIZE = _CELLS * _TEXELS
 
 
 @functools.cache
 def _noise_table(device: torch.device) -> Tensor:
-    """Smooth value noise 0..1, periodic: 64 x 64 cells of 8 x 8 texels, flat."""
+    """Smooth value noise 0..1, periodic: 32 x 32 cells of 32 x 32 texels, flat."""
     values = (hash32(torch.arange(_CELLS * _CELLS)) >> 8).float().view(_CELLS, _CELLS) / 2**24
     at = torch.arange(_SIZE) / _TEXELS
     cell = at.long()
@@ -43,7 +43,7 @@ def _noise_table(device: torch.device) -> Tensor:
 def noise(x: Tensor, y: Tensor, seed: Tensor) -> Tensor:
     """Value noise 0..1 with cells of size 1. `seed`: random int64 bits, broadcasts with x and y."""
     column = ((x * _TEXELS).floor().long() + seed) & (_SIZE - 1)
-    row = ((y * _TEXELS).floor().long() + (seed >> 9)) & (_SIZE - 1)
+    row = ((y * _TEXELS).floor().long() + (seed >> 10)) & (_SIZE - 1)
     return _noise_table(x.device)[row * _SIZE + column]
 
 

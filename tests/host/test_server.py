@@ -27,7 +27,7 @@ def probed(server, prompt: dict) -> dict:
     """What the probe node sees after a prompt has run; its results are still in the server's cache then."""
     if prompt:
         assert server.run(prompt)["status"]["status_str"] == "success"
-    probe = {"probe": {"class_type": "AnyoneTestProbe", "inputs": {"nonce": time.monotonic_ns()}}}
+    probe = {"probe": {"class_type": "MemoryProbe", "inputs": {"nonce": time.monotonic_ns()}}}
     return json.loads(server.run({**prompt, **probe})["outputs"]["probe"]["text"][0])
 
 

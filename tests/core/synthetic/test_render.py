@@ -46,7 +46,7 @@ def test_a_picture_alone_is_its_picture_in_any_batch_bit_for_bit(mode):
 def test_pictures_are_the_same_on_every_machine():
     """Within 1/255; adjust the numbers when a change of the looks is intended."""
     means = render_people(torch.arange(3), 64, 64).image.mean((2, 3))
-    expected = torch.tensor([[.5455, .4095, .5658], [.4915, .5194, .6025], [.4759, .5305, .5154]])
+    expected = torch.tensor([[.5440, .4084, .5644], [.5013, .5318, .6205], [.4762, .5313, .5158]])
     assert (means - expected).abs().max() < 1 / 255, means
 
 

@@ -8,8 +8,8 @@ import sys
 import comfy.model_management as management
 
 
-class AnyoneTestProbe:
-    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "Anyone/test", "look", (), True
+class MemoryProbe:
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "test", "look", (), True
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -23,4 +23,4 @@ class AnyoneTestProbe:
         return {"ui": {"text": [json.dumps(seen)]}}
 
 
-NODE_CLASS_MAPPINGS = {"AnyoneTestProbe": AnyoneTestProbe}
+NODE_CLASS_MAPPINGS = {"MemoryProbe": MemoryProbe}

@@ -1,0 +1,1 @@
+"""BiSeNet: 19 face regions from the square around a head."""

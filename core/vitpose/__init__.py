@@ -1,0 +1,1 @@
+"""ViTPose: 17 joints from the box of one person."""
