@@ -43,7 +43,7 @@ class AnyoneSyntheticPeople(io.ComfyNode):
                 io.Combo.Input("mode", options=list(MODES), default="scene", optional=True,
                                tooltip="studio = plain background; scene = a painted background."),
                 io.Float.Input("bystanders", default=0.0, min=0.0, max=1.0, step=0.05, optional=True,
-                               tooltip="Chance of each further person in the background of a scene."),
+                               tooltip="Chance that a scene shows other people too."),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The pictures."),

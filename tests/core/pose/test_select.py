@@ -11,6 +11,7 @@ from anyone.core.pose import (
     filter_joints,
     filter_people,
     merge_frames,
+    oks,
     select_person,
     sort_people,
 )
@@ -71,6 +72,17 @@ def test_merging_keeps_each_person_once_and_the_better_pose(person, without):
     assert (merged.width, merged.height, len(merged.people)) == (200, 256, 2)
     assert torch.equal(merged.people[0].keypoints, person.keypoints)
     assert torch.equal(merged.people[1].keypoints, other.keypoints)
+
+
+def test_half_a_person_is_found_in_the_whole_one(person, without):
+    """Measured by the small box of the upper half the two are less alike than by the whole person's."""
+    whole = PoseFrame(200, 256, (person.moved(3, 3),))
+    legs = [f"{side}_{name}" for side in ("right", "left") for name in ("hip", "knee", "ankle")]
+    half = PoseFrame(200, 256, (without(person, *legs),))
+    a, b = half.people[0], whole.people[0]
+    similarity = (float(oks([a], [b])) + float(oks([b], [a]))) / 2
+    for frames in ([half, whole], [whole, half]):
+        assert merge_frames(frames, similarity=similarity).people == whole.people
 
 
 def test_merging_leaves_different_and_unknown_people_alone(person):

@@ -1,0 +1,1 @@
+"""SegFormer: faces or clothes, pixel by pixel."""
