@@ -42,13 +42,17 @@ soak: $(VENV)/ready-dev ## ten minutes of runs in one process: same pixels, no g
 bench: $(VENV)/ready ## time plain against fast networks; prints the README's table
 	@$(BIN)/python run.py bench
 
-train: $(VENV)/ready ## train both embedded networks from nothing into runs/ (hours); continues where it stopped
-	@$(BIN)/python run.py people --out runs/pools/tall --count 16000 --size 144x80
-	@$(BIN)/python run.py train triagan --data runs/pools/tall --out runs/triagan-72 --size 72x40 --budget 30m --resume
-	@$(BIN)/python run.py train triagan --data runs/pools/tall --out runs/triagan-144 --size 144x80 --budget 60m \
-		--resume --grow runs/triagan-72/triagan.safetensors --adversarial-from 0.6
-	@$(BIN)/python run.py people --out runs/pools/square --count 20000 --size 128x128
-	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --budget 35m --resume
+TRIAGAN := run.py train triagan --data runs/pools/tall --base 16 --blocks 1 --batch 16 --ema-images 3000 --bf16 --resume
+
+train: $(VENV)/ready ## train both embedded networks as shipped, from nothing, into runs/ (2 hours on 2 cores)
+	@$(BIN)/python run.py people --out runs/pools/tall --count 6656 --size 144x80
+	@$(BIN)/python $(TRIAGAN) --out runs/triagan-36 --size 36x20 --budget 8m --lr 1e-2
+	@$(BIN)/python $(TRIAGAN) --out runs/triagan-72 --size 72x40 --budget 14m --lr 1e-2 \
+		--grow runs/triagan-36/triagan.safetensors
+	@$(BIN)/python $(TRIAGAN) --out runs/triagan-144 --size 144x80 --budget 54m --adversarial-from 0.6 \
+		--grow runs/triagan-72/triagan.safetensors
+	@$(BIN)/python run.py people --out runs/pools/square --count 6656 --size 128x128 --first-id 100000
+	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 5500 --bf16 --resume
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache
