@@ -28,9 +28,9 @@ def build_model(title: str, classes: Mapping[str, str], since: str, state: State
     transformers cannot help, each with what to do.
     """
     config = read_config(title, metadata)
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind not in classes:
-        raise ValueError(f"its config.json describes a model of type {kind!r}; a {title} is of type "
+        raise ValueError(f"its config.json describes a model of type {kind}; a {title} is of type "
                          f"{' or '.join(classes)}")
     model_class = find_class(title, classes[kind], since)
     model, report = model_class.from_pretrained(
@@ -87,10 +87,10 @@ def find_class(title: str, name: str, since: str) -> Any:
 def input_size(metadata: Mapping[str, str], default: int) -> tuple[int, int]:
     """(height, width) of the pictures the model was made for, from its preprocessor_config.json."""
     try:
-        size = json.loads(metadata.get("preprocessor", "{}"))["size"]
-        if isinstance(size, dict):
-            side = size.get("shortest_edge")
-            return int(size.get("height", side)), int(size.get("width", side))
-        return int(size), int(size)
+        size = json.loads(metadata["preprocessor"])["size"]
+        sides = size if isinstance(size, dict) else {"shortest_edge": size}
+        if "height" in sides:
+            return int(sides["height"]), int(sides["width"])
+        return int(sides["shortest_edge"]), int(sides["shortest_edge"])
     except (KeyError, TypeError, ValueError):
         return default, default

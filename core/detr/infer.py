@@ -11,7 +11,7 @@ from ..checkpoints.system import LoadedNet
 from ..checkpoints.transformers_model import input_size
 from ..image import imagenet, stretch
 from ..runtime import Runtime
-from .weights import person_label
+from .weights import is_rf_detr, person_label
 
 SIDE = 640                                                # of the input, where the files do not say
 BATCH = 8
@@ -38,7 +38,7 @@ def find_people(net: LoadedNet, pictures: Sequence[Tensor], *, threshold: float 
     size = input_size(net.metadata, SIDE)
     found = []
     with runtime.use(net, MEMORY) as (module, device):
-        label, normalise = person_label(module), module.config.model_type == "rf_detr"
+        label, normalise = person_label(module), is_rf_detr(module)
         for start in range(0, len(pictures), BATCH):
             runtime.check_interrupt()
             some = pictures[start:start + BATCH]

@@ -34,12 +34,17 @@ def build(state: StateDict, metadata: Mapping[str, str]) -> nn.Module:
     return net
 
 
-def person_label(net: nn.Module) -> int:
+def person_label(net: Any) -> int:
     """The number of the class of people, which differs between data sets. ValueError when there is none."""
     for number, name in net.config.id2label.items():
         if name.lower() == "person":
             return int(number)
     raise ValueError("its config.json lists no class called person")
+
+
+def is_rf_detr(net: Any) -> bool:
+    """RF-DETR wants its pictures ImageNet-normalised, RT-DETR as they are."""
+    return net.config.model_type == "rf_detr"
 
 
 SYSTEM = System(name="detr", title=TITLE, role="detector", select=select, build=build)

@@ -36,9 +36,8 @@ def detect_people(net: LoadedNet, image: Tensor, *, scales: Sequence[float] = (0
     found = []
     with runtime.use(net, MEMORY) as (module, device):
         for picture in pictures:
-            bodies = decode([look(module, picture.to(device), scale) for scale in scales],
-                            runtime.check_interrupt)
-            poses = read_poses(bodies, *picture.shape[1:], threshold)[:max_people]
+            maps = [look(module, picture.to(device), scale) for scale in scales]
+            poses = to_poses(decode(maps, runtime.check_interrupt), picture, threshold)[:max_people]
             found.append(_detection(picture, poses))
             progress.update()
     return found
@@ -75,8 +74,9 @@ def enlargement(size: int, resized: int, padded: int) -> Tensor:
     return cubic_matrix(size, resized) @ cubic_matrix(padded, padded // STRIDE)[:resized]
 
 
-def read_poses(bodies: Bodies, height: int, width: int, threshold: float) -> list[Pose]:
+def to_poses(bodies: Bodies, picture: Tensor, threshold: float) -> list[Pose]:
     """Best total score first; people without a joint above `threshold` are left out."""
+    height, width = picture.shape[1:]
     poses = []
     for row in bodies.people[bodies.people[:, 18].argsort(descending=True, stable=True)]:
         x, y, score, _ = bodies.peaks[row[:18].long()].T                          # [18]; -1 reads the last peak

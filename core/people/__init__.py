@@ -3,7 +3,9 @@ from .boxes import disjoint_groups, person_box, processing_order, tight_box
 from .clothes import person_regions
 from .crop import crop_person
 from .detection import Detection
+from .divide import divide_masks
 from .grabcut import grabcut_people
+from .heads import cut_square, head_square, lay_labels
 from .interchange import (
     read_boxes,
     read_points,
@@ -17,7 +19,7 @@ from .masks import mask_from_pose, split_mask
 from .paste import paste_person
 from .person import CropBox, CropSettings, Person, PersonCrop
 
-__all__ = ["CropBox", "CropSettings", "Detection", "Person", "PersonCrop", "crop_person", "disjoint_groups",
-           "grabcut_people", "mask_from_pose", "paste_person", "person_box", "person_regions", "processing_order",
-           "read_boxes", "read_points", "read_segs", "split_mask", "tight_box", "write_bounding_boxes",
-           "write_boxes", "write_points", "write_segs"]
+__all__ = ["CropBox", "CropSettings", "Detection", "Person", "PersonCrop", "crop_person", "cut_square",
+           "disjoint_groups", "divide_masks", "grabcut_people", "head_square", "lay_labels", "mask_from_pose",
+           "paste_person", "person_box", "person_regions", "processing_order", "read_boxes", "read_points", "read_segs",
+           "split_mask", "tight_box", "write_bounding_boxes", "write_boxes", "write_points", "write_segs"]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ def refine_masks(net: LoadedNet, picture: Tensor, prompts: Sequence[Prompt], *, 
     scale = torch.tensor([size[1] / picture.shape[2], size[0] / picture.shape[1]])
     found = []
     with runtime.use(net, MEMORY) as (module, device):
-        embedding = module.get_image_embeddings(imagenet(stretch(picture[None].to(device), *size)))
+        embedding = embed(module, stretch(picture[None].to(device), *size))
         for start in range(0, len(prompts), BATCH):
             runtime.check_interrupt()
             some = prompts[start:start + BATCH]
@@ -40,6 +41,11 @@ def refine_masks(net: LoadedNet, picture: Tensor, prompts: Sequence[Prompt], *, 
                 masks[again] = ask(module, embedding, [some[i] for i in again], scale, boxes_only=True)
             found.append(masks)
     return torch.cat(found)
+
+
+def embed(net: Any, picture: Tensor) -> list[Tensor]:
+    """[1,3,h,w] at the network's size -> what `ask` can ask many questions about."""
+    return net.get_image_embeddings(imagenet(picture))
 
 
 def ask(net: nn.Module, embedding: list[Tensor], prompts: Sequence[Prompt], scale: Tensor, *,

@@ -34,12 +34,12 @@ def label_ids(net: nn.Module) -> Tensor:
     return atr_ids(names) if parses_clothes(net) else face_ids(names)
 
 
-def parses_clothes(net: nn.Module) -> bool:
+def parses_clothes(net: Any) -> bool:
     """Whether it knows ATR's clothes rather than the parts of a face."""
     return sum(name.lower() in ATR_LABELS for name in region_names(net)) > len(region_names(net)) / 2
 
 
-def region_names(net: nn.Module) -> list[str]:
+def region_names(net: Any) -> list[str]:
     return [name for _, name in sorted(net.config.id2label.items())]
 
 

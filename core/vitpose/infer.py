@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoints.system import LoadedNet
 from ..pose import COCO_JOINTS
@@ -39,7 +40,7 @@ def estimate_poses(net: LoadedNet, pictures: Sequence[Tensor], boxes: Sequence[T
     return list(joints.split([len(some) for some in boxes]))
 
 
-def heat_maps(net: nn.Module, crops: Tensor, flip: bool = False) -> Tensor:
+def heat_maps(net: Any, crops: Tensor, flip: bool = False) -> Tensor:
     """[N,3,256,192] -> [N,17,64,48] float32."""
     backbone = net.config.backbone_config
     expert = {}

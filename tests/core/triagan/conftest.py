@@ -6,16 +6,14 @@ import torch
 from anyone.core.triagan.network import Config, Generator
 from anyone.core.triagan.pose_input import joint_map, network_input
 
+TINY = {"dims": (8, 12, 16), "height": 36, "width": 20, "z": 10, "w": 12}
+
 
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-
-
-TINY = {"dims": (8, 12, 16), "height": 36, "width": 20, "z": 10, "w": 12}
-FACE = {"layer_scale": False, "use_segmentation": False, "use_joint_map": False, "keypoint_channels": 3}
 
 
 @pytest.fixture
