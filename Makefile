@@ -52,7 +52,7 @@ train: $(VENV)/ready ## train both embedded networks as shipped, from nothing, i
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-144 --size 144x80 --budget 54m --adversarial-from 0.6 \
 		--grow runs/triagan-72/triagan.safetensors
 	@$(BIN)/python run.py people --out runs/pools/square --count 6656 --size 128x128 --first-id 100000
-	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 5500 --bf16 --resume
+	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 4000 --bf16 --resume
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache

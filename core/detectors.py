@@ -21,7 +21,7 @@ from .vitpose.infer import estimate_poses
 
 ENOUGH_JOINTS = 4                                         # fewer are no pose
 LEAST_MEAN_SCORE = 0.3                                    # of the joints of a pose
-REACH = 0.1                                               # how far outside the picture a joint may lie, in sizes of it
+REACH = 0.1                                               # how far outside a joint may lie, in pictures
 SAME_POSE = 0.9                                           # OKS from which two poses are one person
 
 
@@ -29,8 +29,8 @@ SAME_POSE = 0.9                                           # OKS from which two p
 class Detector:
     """What finds people, and what helps it; a bare `LoadedNet` of role detector is a detector, too.
 
-    `finder`: role detector. `poses`: role pose estimator, for a finder of boxes. `masks`: role mask refiner, makes
-    the masks of any finder anew. `clothes`: role parser, says which region is which.
+    `finder`: role detector. `poses`: role pose estimator, for a finder of boxes. `masks`: role mask refiner,
+    makes the masks of any finder anew. `clothes`: role parser, says which region is which.
     """
 
     finder: LoadedNet
@@ -47,13 +47,13 @@ class Detector:
                 raise ValueError(f"{name} should be a {role}; {net.name} is a {net.system.title}.")
 
 
-def detect_people(detector: LoadedNet | Detector, image: Tensor, *, threshold: float = 0.3, max_people: int = 20,
-                  flip: bool = False, runtime: Runtime) -> list[Detection]:
+def detect_people(detector: LoadedNet | Detector, image: Tensor, *, threshold: float = 0.3,
+                  max_people: int = 20, flip: bool = False, runtime: Runtime) -> list[Detection]:
     """`image` [B,H,W,C] 0..1, any size -> one `Detection` per picture, on the CPU.
 
-    `threshold`: least score of a person (where the finder scores people) and of a joint. `flip`: poses are looked
-    for in the mirrored picture, too (ViTPose). Raises ValueError for a tensor that is no picture, and for a
-    finder of boxes with nothing that could make masks of them.
+    `threshold`: least score of a person (where the finder scores people) and of a joint. `flip`: poses are
+    looked for in the mirrored picture, too (ViTPose). Raises ValueError for a tensor that is no picture, and
+    for a finder of boxes with nothing that could make masks of them.
     """
     detector = detector if isinstance(detector, Detector) else Detector(detector)
     pictures = list(image_to_bchw(image))
@@ -85,11 +85,13 @@ def _find_in_boxes(detector: Detector, pictures: list[Tensor], threshold: float,
                    runtime: Runtime) -> list[Detection]:
     """A finder of boxes or masks, then the joints in each box."""
     progress = runtime.progress(len(pictures), "Detecting people")
-    people = find_people(detector.finder, pictures, threshold=threshold, max_people=max_people, runtime=runtime)
+    people = find_people(detector.finder, pictures, threshold=threshold, max_people=max_people,
+                         runtime=runtime)
     if detector.poses is None:
         joints = [torch.zeros(len(one.boxes), 17, 3) for one in people]
     else:
-        joints = estimate_poses(detector.poses, pictures, [one.boxes for one in people], flip=flip, runtime=runtime)
+        joints = estimate_poses(detector.poses, pictures, [one.boxes for one in people], flip=flip,
+                                runtime=runtime)
     found = []
     for picture, one, some in zip(pictures, people, joints, strict=True):
         poses = [read_pose(keypoints, picture, threshold) for keypoints in some]
@@ -102,7 +104,8 @@ def read_pose(keypoints: Tensor, picture: Tensor, threshold: float) -> Pose:
     """[17,3] of ViTPose -> a pose, without joints when they are too few or too unsure."""
     height, width = picture.shape[1:]
     x, y, score = keypoints.T
-    inside = (x > -REACH * width) & (x < (1 + REACH) * width) & (y > -REACH * height) & (y < (1 + REACH) * height)
+    beyond_x, beyond_y = (x / width - 0.5).abs() - 0.5, (y / height - 0.5).abs() - 0.5
+    inside = torch.maximum(beyond_x, beyond_y) < REACH
     pose = from_coco(torch.stack([x, y, score * (inside & (score >= threshold))], 1), width, height)
     scores = pose.scores[pose.present]
     good = len(scores) >= ENOUGH_JOINTS and float(scores.mean()) >= LEAST_MEAN_SCORE
@@ -114,12 +117,13 @@ def _put_together(detector: Detector, picture: Tensor, found: Found, poses: Sequ
     height, width = picture.shape[1:]
     has_masks = detector.masks is not None or found.masks is not None
     if len(poses) and not has_masks and detector.poses is None:
-        raise ValueError(f"{detector.finder.name} finds boxes only; give the detector a pose estimator (ViTPose) or "
-                         "a mask refiner (SAM 2), or take a finder with masks (RF-DETR-Seg).")
+        raise ValueError(f"{detector.finder.name} finds boxes only; give the detector a pose estimator "
+                         "(ViTPose) or a mask refiner (SAM 2), or take a finder with masks (RF-DETR-Seg).")
     kept = [i for i in _each_once(poses) if has_masks or poses[i].present.any()]
     poses, scores = [poses[i] for i in kept], found.scores[kept]
     if detector.masks is not None:
-        logits = refine_masks(detector.masks, picture, make_prompts(poses, found.boxes[kept]), runtime=runtime)
+        prompts = make_prompts(poses, found.boxes[kept])
+        logits = refine_masks(detector.masks, picture, prompts, runtime=runtime)
         masks = divide_masks(logits, scores, height, width)
     elif found.masks is not None:
         masks = divide_masks(found.masks[kept], scores, height, width)
@@ -142,6 +146,7 @@ def _largest_first(poses: Sequence[Pose], masks: Tensor, picture: Tensor) -> Det
     """People of whom neither joints nor pixels are left are left out."""
     height, width = picture.shape[1:]
     areas = masks.sum((1, 2))
-    order = [i for i in areas.argsort(descending=True, stable=True).tolist() if areas[i] or poses[i].present.any()]
+    order = [i for i in areas.argsort(descending=True, stable=True).tolist()
+             if areas[i] or poses[i].present.any()]
     frame = PoseFrame(width, height, tuple(poses[i] for i in order))
     return Detection(frame, masks[order], torch.zeros(height, width, dtype=torch.uint8))

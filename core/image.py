@@ -73,12 +73,13 @@ def resize(picture: Tensor, height: int, width: int) -> Tensor:
 
 
 def stretch(picture: Tensor, height: int, width: int) -> Tensor:
-    """`[B,C,H,W]` resized without regard to its aspect, bilinear with antialiasing: the input of most published
-    detectors and parsers."""
+    """`[B,C,H,W]` resized without regard to its aspect, bilinear with antialiasing: what most published
+    detectors and parsers are given."""
     return F.interpolate(picture, (height, width), mode="bilinear", align_corners=False, antialias=True)
 
 
 def imagenet(picture: Tensor) -> Tensor:
     """`[B,3,H,W]` 0..1 with ImageNet's mean taken off and divided by its deviation."""
-    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).to(picture)[..., None, None]
+    statistics = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
+    mean, deviation = statistics.to(picture)[..., None, None]
     return (picture - mean) / deviation

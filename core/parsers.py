@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .bisenet.infer import face_scores
 from .checkpoints.system import LoadedNet
 from .checkpoints.transformers_model import input_size
-from .image import image_to_bchw
+from .image import image_to_bchw, stretch
 from .people import CropBox, Detection, cut_square, head_square, lay_labels, person_regions, tight_box
 from .pose import Pose, PoseFrame
 from .regions import ATR_LABELS, FACE_PALETTE, FACE_REGIONS, RegionMap
@@ -37,7 +37,7 @@ def parse_people(net: LoadedNet, image: Tensor, found: Sequence[Detection], *, f
     `flip`: averages with the mirrored picture. Raises ValueError for a parser of faces.
     """
     if finds(net) != "clothes":
-        raise ValueError(f"{net.name} parses faces; whole people need a clothes parser (segformer_b2_clothes).")
+        raise ValueError(f"{net.name} parses faces; whole people need a parser of clothes.")
     pictures = image_to_bchw(image)
     labels = torch.zeros(len(pictures), *pictures.shape[2:], dtype=torch.uint8)
     with runtime.use(net, MEMORY) as (module, device):
@@ -55,12 +55,12 @@ def parse_people(net: LoadedNet, image: Tensor, found: Sequence[Detection], *, f
 
 def parse_faces(net: LoadedNet, image: Tensor, frames: Sequence[PoseFrame], *, flip: bool = False,
                 runtime: Runtime) -> RegionMap:
-    """`image` [B,H,W,C] and the poses in each picture -> the 19 face regions of everybody with a visible face.
+    """`image` [B,H,W,C] and the poses in each picture -> the 19 face regions of everybody who shows a face.
 
     `flip`: averages with the mirrored picture. Raises ValueError for a parser of clothes.
     """
     if finds(net) != "faces":
-        raise ValueError(f"{net.name} parses clothes; faces need a face parser (face-parsing or BiSeNet).")
+        raise ValueError(f"{net.name} parses clothes; faces need a parser of faces.")
     pictures = image_to_bchw(image)
     height, width = pictures.shape[2:]
     labels = torch.zeros(len(pictures), height, width, dtype=torch.uint8)
@@ -78,13 +78,14 @@ def _labels(net: LoadedNet, module: nn.Module, crop: Tensor, flip: bool) -> Tens
     """[3,h,w] -> [h,w] uint8 on the CPU, numbers of ATR_LABELS or FACE_REGIONS."""
     height, width = crop.shape[1:]
     scale = min(1.0, LARGEST / max(height, width))
-    crops = F.interpolate(crop[None], scale_factor=scale, mode="bilinear", antialias=True) if scale < 1 else crop[None]
+    crops = stretch(crop[None], max(1, round(height * scale)), max(1, round(width * scale)))
     scores = _scores(net, module, crops)
     if flip:
         mirrored = _scores(net, module, crops.flip(-1)).flip(-1)
         scores = scores + mirrored[:, _other_side(ATR_LABELS if finds(net) == "clothes" else FACE_REGIONS)]
-    labels = F.interpolate(scores, crops.shape[2:], mode="bilinear", align_corners=False).argmax(1, keepdim=True)
-    return F.interpolate(labels.float(), (height, width))[0, 0].byte().cpu()
+    scores = F.interpolate(scores, crops.shape[2:], mode="bilinear", align_corners=False)
+    labels = scores.argmax(1, keepdim=True).float()
+    return F.interpolate(labels, (height, width), mode="nearest-exact")[0, 0].byte().cpu()
 
 
 def _scores(net: LoadedNet, module: nn.Module, crops: Tensor) -> Tensor:

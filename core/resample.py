@@ -1,7 +1,7 @@
 """Resampling and blurring of one axis as a matrix: a picture becomes `rows @ picture @ columns.T`.
 
-Both are linear and separable, so several steps fold into one matrix per axis, and single values of an enlarged map
-can be had without enlarging it.
+Both are linear and separable, so several steps fold into one matrix per axis, and single values of an enlarged
+map can be had without enlarging it.
 """
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def _outer(t: Tensor) -> Tensor:
 
 
 def blurred(matrix: Tensor, sigma: float, radius: int) -> Tensor:
-    """[N,C] blurred along N by a normalised Gaussian cut off at `radius`; the border is mirrored with its pixel."""
+    """[N,C] blurred along N by a normalised Gaussian cut off at `radius`; the border is mirrored, its pixel
+    too."""
     size, offset = len(matrix), torch.arange(-radius, radius + 1)
     weights = (-0.5 * (offset / sigma) ** 2).exp().to(matrix)
     places = torch.arange(-radius, size + radius) % (2 * size)                    # d c b a | a b c d | d c b a

@@ -9,8 +9,8 @@ from ..regions import face_ids
 
 SIDE = 512
 # BiSeNet numbers the 19 regions in another order than CelebAMask-HQ.
-REGIONS = ("background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r", "nose",
-           "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat")
+REGIONS = ("background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r",
+           "nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat")
 
 
 def face_scores(net: nn.Module, squares: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
-"""BiSeNet (Yu et al., ECCV 2018) as used for faces: the context path on a ResNet-18, whose finer features also
-stand in for the spatial path."""
+"""BiSeNet (Yu et al., ECCV 2018) as used for faces: the context path on a ResNet-18, whose finer features
+also stand in for the spatial path."""
 from __future__ import annotations
 
 import torch
@@ -118,7 +118,7 @@ class Output(nn.Module):
 
 
 class BiSeNet(nn.Module):
-    """[B,3,H,W], ImageNet-normalised (made for 512x512) -> logits [B,19,H,W], regions in BiSeNet's own order."""
+    """[B,3,H,W], ImageNet-normalised (made for 512x512) -> logits [B,19,H,W], in BiSeNet's own order."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ from .load import load
 from .read import read
 from .recognise import recognise
 
-LONGEST_NOTE = 60                                         # characters of a header's text that are worth a line
+LONGEST_NOTE = 60                                         # characters; longer texts of a header are not shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

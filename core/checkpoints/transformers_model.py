@@ -1,7 +1,7 @@
 """Models whose network the `transformers` package has: our files and rules, its code.
 
-A model is a folder with `model.safetensors` and `config.json`; `read` puts the texts beside the weights into the
-metadata. Nothing is looked up anywhere else, so nothing can reach for the network.
+A model is a folder with `model.safetensors` and `config.json`; `read` puts the texts beside the weights into
+the metadata. Nothing is looked up anywhere else, so nothing can reach for the network.
 """
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ def build_model(title: str, classes: Mapping[str, str], since: str, state: State
                          f"{' or '.join(classes)}")
     model_class = find_class(title, classes[kind], since)
     model, report = model_class.from_pretrained(
-        None, config=model_class.config_class.from_dict(config), state_dict=dict(state), output_loading_info=True)
-    missing = sorted(report["missing_keys"])
+        None, config=model_class.config_class.from_dict(config), state_dict=dict(state),
+        local_files_only=True, output_loading_info=True)
+    missing = sorted(report["missing_keys"])              # more is no harm: heads that only training needs
     if missing:
-        raise ValueError(f"The weights do not fit a {title}: {len(missing)} missing ({', '.join(missing[:4])}).")
+        raise ValueError(f"The weights do not fit a {title}: {len(missing)} missing "
+                         f"({', '.join(missing[:4])}).")
     return model.float().eval()
 
 
 def read_config(title: str, metadata: Mapping[str, str]) -> dict[str, Any]:
     """The configuration of a file, without what is none of its business. Raises ValueError."""
     if "config" not in metadata:
-        raise ValueError(f"it needs its config.json beside it; put the {title}'s whole folder into the models")
+        raise ValueError(f"it needs its config.json beside it; take the whole folder of the {title}")
     try:
         config = json.loads(metadata["config"])
     except ValueError:
@@ -79,8 +81,8 @@ def find_class(title: str, name: str, since: str) -> Any:
         raise RuntimeError(f"transformers cannot load {name} ({cause}); repair or reinstall torchvision and "
                            "torchaudio for this torch.") from error
     if found is None:
-        raise RuntimeError(f"A {title} needs transformers {since} or newer, here is {transformers.__version__}; "
-                           f"upgrade it with: {install}")
+        raise RuntimeError(f"A {title} needs transformers {since} or newer, here is "
+                           f"{transformers.__version__}; upgrade it with: {install}")
     return found
 
 

@@ -23,8 +23,8 @@ SAME = 0.9                                                # overlap from which t
 class Found:
     """The people in one picture, the surest first, on the CPU.
 
-    `boxes` [N,4]: x0, y0, x1, y1 in pixels, inside the picture. `scores` [N] 0..1. `masks`: [N,h,w] logits over
-    the whole picture at the model's own size, or None from a model without masks.
+    `boxes` [N,4]: x0, y0, x1, y1 in pixels, inside the picture. `scores` [N] 0..1. `masks`: [N,h,w] logits
+    over the whole picture at the model's own size, or None from a model without masks.
     """
 
     boxes: Tensor

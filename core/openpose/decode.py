@@ -1,7 +1,7 @@
 """Maps of the body network -> people (section 3 of the CVPR 2017 paper, as its published port does it).
 
-Maps stay small: a scale's enlargement is one matrix per axis (`ScaleMaps`), so peaks are looked for in one enlarged
-joint at a time and the fields are read only where two peaks might be joined.
+Maps stay small: a scale's enlargement is one matrix per axis (`ScaleMaps`), so peaks are looked for in one
+enlarged joint at a time and the fields are read only where two peaks might be joined.
 """
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..resample import blurred
 
 JOINT_COUNT = 18
 # The joints every limb joins, and the channel of the limb's field along x; the one along y follows it.
-LIMBS = ((1, 2, 12), (1, 5, 20), (2, 3, 14), (3, 4, 16), (5, 6, 22), (6, 7, 24), (1, 8, 0), (8, 9, 2), (9, 10, 4),
-         (1, 11, 6), (11, 12, 8), (12, 13, 10), (1, 0, 28), (0, 14, 30), (14, 16, 34), (0, 15, 32), (15, 17, 36),
-         (2, 16, 18), (5, 17, 26))
+LIMBS = ((1, 2, 12), (1, 5, 20), (2, 3, 14), (3, 4, 16), (5, 6, 22), (6, 7, 24), (1, 8, 0), (8, 9, 2),
+         (9, 10, 4), (1, 11, 6), (11, 12, 8), (12, 13, 10), (1, 0, 28), (0, 14, 30), (14, 16, 34),
+         (0, 15, 32), (15, 17, 36), (2, 16, 18), (5, 17, 26))
 _JOINING = 17                                             # from here limbs only join people, they start none
 _PEAK = 0.1                                               # least blurred heat of a joint
 _FIELD = 0.05                                             # least field along a limb,
@@ -33,8 +33,8 @@ _STRIP = 1 << 20                                          # pixels enlarged at a
 class ScaleMaps:
     """The network's answer at one scale.
 
-    `fields` [38,h,w] and `heats` [19,h,w]. `rows` [H,h] and `columns` [W,w] enlarge them to the picture, which
-    is rows @ map @ columns.T.
+    `fields` [38,h,w] and `heats` [19,h,w]. `rows` [H,h] and `columns` [W,w] enlarge them to the picture's
+    size: rows @ map @ columns.T.
     """
 
     fields: Tensor
@@ -56,9 +56,9 @@ class ScaleMaps:
 class Bodies:
     """What was found, on the CPU.
 
-    `peaks` [P,4]: x, y (whole pixels), heat, joint. `connections` [C,4]: limb, peak, peak, score, in the order
-    they were accepted. `people` [N,20]: a peak or -1 per joint, total score, number of parts (overwritten ones
-    count twice), in the order they were begun.
+    `peaks` [P,4]: x, y (whole pixels), heat, joint. `connections` [C,4]: limb, peak, peak, score, in the
+    order they were accepted. `people` [N,20]: a peak or -1 per joint, total score, number of parts
+    (overwritten ones count twice), in the order they were begun.
     """
 
     peaks: Tensor
@@ -90,8 +90,8 @@ def find_peaks(scales: Sequence[ScaleMaps]) -> list[Tensor]:
         places = []
         for top in range(0, height, max(1, _STRIP // width)):
             strip = slice(top, min(height, top + max(1, _STRIP // width)) + 2)
-            blurred_heat = _mean([rows[strip] @ heats[joint] @ columns.T for rows, heats, columns in blurring])
-            places.append(_maxima(blurred_heat).add(torch.tensor([top, 0], device=blurred_heat.device)))
+            heat = _mean([rows[strip] @ heats[joint] @ columns.T for rows, heats, columns in blurring])
+            places.append(_maxima(heat).add(torch.tensor([top, 0], device=heat.device)))
         y, x = torch.cat(places).T
         heat = _mean([scale.heat_at(joint, y, x) for scale in scales])
         found.append(torch.stack([x, y, heat], 1))
@@ -116,25 +116,25 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
     return torch.stack(tuple(values)).mean(0)
 
 
-def pair_scores(scales: Sequence[ScaleMaps], channel: int, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def pair_scores(scales: Sequence[ScaleMaps], channel: int, a: Tensor,
+                b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Which of the pairs of peaks `a` [N,2] and `b` [M,2] a limb may join: indices [K] and [K], scores [K].
 
     The score is the field's mean component along the line, less a penalty for lines longer than half the
     picture's height (equation 10 of the paper, with the published port's prior).
     """
     i, j = torch.cartesian_prod(torch.arange(len(a)), torch.arange(len(b))).reshape(-1, 2).to(a.device).T
-    height, steps = len(scales[0].rows), torch.linspace(0, 1, _SAMPLES, device=a.device)
-    parts = [_score(scales, channel, a[i[k:k + _CHUNK // _SAMPLES]], b[j[k:k + _CHUNK // _SAMPLES]], steps, height)
-             for k in range(0, len(i), _CHUNK // _SAMPLES)]
+    chunk = _CHUNK // _SAMPLES
+    parts = [_score(scales, channel, a[i[k:k + chunk]], b[j[k:k + chunk]]) for k in range(0, len(i), chunk)]
     if not parts:
         return i, j, scales[0].rows.new_zeros(0)
     score, accepted = (torch.cat(part) for part in zip(*parts, strict=True))
     return i[accepted], j[accepted], score[accepted]
 
 
-def _score(scales: Sequence[ScaleMaps], channel: int, start: Tensor, end: Tensor, steps: Tensor,
-           height: int) -> tuple[Tensor, Tensor]:
+def _score(scales: Sequence[ScaleMaps], channel: int, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     """Of K lines: scores [K] and whether they are accepted [K]."""
+    height, steps = len(scales[0].rows), torch.linspace(0, 1, _SAMPLES, device=start.device)
     way = (end - start).float()                                                   # [K,2]
     length = way.norm(dim=1).clamp(min=0.001)
     x, y = (start[:, None] + way[:, None] * steps[:, None]).round().long().flatten(0, 1).T    # [K*10]

@@ -19,7 +19,7 @@ from .network import STRIDE
 
 BOX = 368                                                 # height of the network's picture at scale 1
 GREY = 128                                                # colour beside the picture
-LARGEST = 1 << 21                                         # pixels the network sees at most, against endless strips
+LARGEST = 1 << 21                                         # pixels the network sees, however long the picture
 MEMORY = 1 << 30                                          # bytes one picture needs, about
 
 
@@ -27,9 +27,10 @@ def detect_people(net: LoadedNet, image: Tensor, *, scales: Sequence[float] = (0
                   max_people: int = 20, runtime: Runtime) -> list[Detection]:
     """`image` [B,H,W,C] 0..1, any size -> one `Detection` per picture, on the CPU.
 
-    `scales`: sizes the picture is looked at, 1 = 368 pixels high; published are .5, and .5, 1, 1.5, 2 for the
-    most exact. `threshold`: joints with a lower score are missing. The network knows neither masks nor regions:
-    masks come from the poses by GrabCut, regions are all 0. Raises ValueError for a tensor that is no picture.
+    `scales`: sizes the picture is looked at, 1 = 368 pixels high; published are .5, and .5, 1, 1.5, 2 for
+    the most exact. `threshold`: joints with a lower score are missing. The network knows neither masks nor
+    regions: masks come from the poses by GrabCut, regions are all 0. Raises ValueError for a tensor that is
+    no picture.
     """
     pictures = image_to_bchw(image)
     progress = runtime.progress(len(pictures), "Finding poses")
@@ -55,7 +56,8 @@ def look(net: nn.Module, picture: Tensor, scale: float) -> ScaleMaps:
 
 
 def shrink(picture: Tensor, scale: float) -> Tensor:
-    """[3,H,W] 0..255 at `scale` times 368 pixels of height, in whole numbers: OpenCV's cubic by the exact factor."""
+    """[3,H,W] 0..255 at `scale` times 368 pixels of height, in whole numbers: OpenCV's cubic, by the exact
+    factor."""
     height, width = picture.shape[1:]
     factor = min(scale * BOX / height, math.sqrt(LARGEST / (height * width)))
     rows, columns = (cubic_matrix(max(1, round(size * factor)), size, factor).to(picture)

@@ -1,5 +1,6 @@
-"""The OpenPose body network for COCO's 18 joints (Cao et al., *Realtime Multi-Person 2D Pose Estimation using Part
-Affinity Fields*, CVPR 2017): a VGG-19 trunk, then six stages that each look at the maps of the one before."""
+"""The OpenPose body network for COCO's 18 joints (Cao et al., *Realtime Multi-Person 2D Pose Estimation using
+Part Affinity Fields*, CVPR 2017): a VGG-19 trunk, then six stages that each look at the maps of the one
+before."""
 from __future__ import annotations
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STRIDE = 8                                                # pixels per cell of the maps
-FIELDS, HEATS = 38, 19                                    # channels: x and y of 19 limbs; 18 joints and background
+FIELDS, HEATS = 38, 19                                    # channels: x and y of 19 limbs; 18 joints and the rest
 STAGES = 6
 _TRUNK = (("conv1_1", 3, 64), ("conv1_2", 64, 64), None, ("conv2_1", 64, 128), ("conv2_2", 128, 128), None,
           ("conv3_1", 128, 256), ("conv3_2", 256, 256), ("conv3_3", 256, 256), ("conv3_4", 256, 256), None,
@@ -67,5 +68,6 @@ def _stage_layers(stage: int, branch: str) -> list[tuple[str, int, int, int]]:
     if stage == 1:
         widths = [(_FEATURES, _FEATURES, 3)] * 3 + [(_FEATURES, 512, 1), (512, answer, 1)]
         return [(f"conv5_{i}_CPM_{branch}", *width) for i, width in enumerate(widths, 1)]
-    widths = [(sum(_BRANCHES.values()) + _FEATURES, 128, 7), *[(128, 128, 7)] * 4, (128, 128, 1), (128, answer, 1)]
+    everything = sum(_BRANCHES.values()) + _FEATURES
+    widths = [(everything, 128, 7), *[(128, 128, 7)] * 4, (128, 128, 1), (128, answer, 1)]
     return [(f"Mconv{i}_stage{stage}_{branch}", *width) for i, width in enumerate(widths, 1)]

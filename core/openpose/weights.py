@@ -31,7 +31,7 @@ def build(state: StateDict, metadata: Mapping[str, str]) -> nn.Module:
         net = BodyNet()
     check_state({name: tensor.shape for name, tensor in net.state_dict().items()}, state, TITLE)
     net.load_state_dict(state, assign=True)
-    return net.to(memory_format=torch.channels_last)
+    return net.to(memory_format=torch.channels_last)       # type: ignore[call-overload]
 
 
 SYSTEM = System(name="openpose", title=TITLE, role="detector", select=select, build=build)

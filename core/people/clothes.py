@@ -27,8 +27,8 @@ _NECK_WIDTH = 0.12                                        # torso lengths from n
 def person_regions(labels: Tensor, mask: Tensor, pose: Pose | None = None) -> Tensor:
     """One person's clothes labels -> the twelve person regions.
 
-    `labels`: [H,W] numbers of ATR_LABELS. `mask`: [H,W] bool, the person. `pose`: on the same pixels; without one
-    there are no sleeves. Returns [H,W] uint8, above 0 exactly in the mask, where at least one label is.
+    `labels`: [H,W] numbers of ATR_LABELS. `mask`: [H,W] bool, the person. `pose`: on the same pixels; without
+    one there are no sleeves. Returns [H,W] uint8, above 0 exactly in the mask, where at least one label is.
     """
     labels = torch.where(mask, labels.long(), 0)
     regions = atr_to_person(labels)

@@ -1,4 +1,5 @@
-"""Person masks without any weights: GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) seeded by a silhouette.
+"""Person masks without any weights: GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004) seeded by a
+silhouette.
 
 A first mask for photographs of people whose colours differ from what is behind them; no matte.
 """
@@ -19,7 +20,7 @@ from .silhouette import Silhouette
 
 _SIDE = 512                                               # largest side GrabCut works at
 _ITERATIONS = 5
-# Metres from the silhouette: what is the person for certain, probably, and possibly; and background to compare.
+# Metres from the silhouette: what is the person for certain, probably, and possibly; and background beside it.
 _CERTAIN, _PROBABLE, _POSSIBLE, _RIM = -0.03, 0.0, 0.12, 0.6
 
 
@@ -37,8 +38,8 @@ def grabcut_people(picture: Tensor, poses: Sequence[Pose]) -> Tensor:
         if not box.width or not box.height:
             continue
         others = [bodies[i] for i, other in enumerate(boxes) if i != number and other.meets(box)]
+        distance = _cut(picture[:, box.y0:box.y1, box.x0:box.x1], body, others, box)
         window = slice(box.y0, box.y1), slice(box.x0, box.x1)
-        distance = _cut(picture[(slice(None), *window)], body, others, box)
         wins = distance < nearest[window]
         owner[window] = torch.where(wins, number, owner[window])
         nearest[window] = torch.where(wins, distance, nearest[window])
@@ -95,9 +96,9 @@ def _grabcut(colours: np.ndarray, trimap: np.ndarray) -> np.ndarray:
     def run() -> np.ndarray:
         cv2.setRNGSeed(0)
         models = np.zeros((2, 1, 65))
-        mask, _, _ = cv2.grabCut(colours, trimap.copy(), None, models[0], models[1], _ITERATIONS,
+        mask, _, _ = cv2.grabCut(colours, trimap.copy(), (0, 0, 1, 1), models[0], models[1], _ITERATIONS,
                                  cv2.GC_INIT_WITH_MASK)
-        return mask & 1                                   # GC_FGD and GC_PR_FGD are odd
+        return np.asarray(mask) & 1                       # GC_FGD and GC_PR_FGD are odd
 
     mask = trimap & 1
     if mask.any() and not mask.all():                     # else there is nothing to tell apart

@@ -10,7 +10,7 @@ from .person import CropBox
 _NOSE, _NECK = JOINTS.index("nose"), JOINTS.index("neck")
 _EYES = [JOINTS.index("right_eye"), JOINTS.index("left_eye")]
 _EARS = [JOINTS.index("right_ear"), JOINTS.index("left_ear")]
-# Side of the square in distances between eyes, between ears, and from nose to neck; and how far it hangs lower.
+# Side of the square in distances between eyes, between ears, and from nose to neck; and how much lower it is.
 _BY_EYES, _BY_EARS, _BY_NECK, _LOWER = 4.2, 2.6, 2.2, 0.1
 
 

@@ -3,5 +3,5 @@ from .clothes import ATR_LABELS, atr_ids, atr_to_person
 from .faces import FACE_PALETTE, FACE_REGIONS, face_ids, face_to_person
 from .regions import PERSON_PALETTE, PERSON_REGIONS, RegionMap, colour, region_mask
 
-__all__ = ["ATR_LABELS", "FACE_PALETTE", "FACE_REGIONS", "PERSON_PALETTE", "PERSON_REGIONS", "RegionMap", "atr_ids",
-           "atr_to_person", "colour", "face_ids", "face_to_person", "region_mask"]
+__all__ = ["ATR_LABELS", "FACE_PALETTE", "FACE_REGIONS", "PERSON_PALETTE", "PERSON_REGIONS", "RegionMap",
+           "atr_ids", "atr_to_person", "colour", "face_ids", "face_to_person", "region_mask"]

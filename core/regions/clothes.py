@@ -30,5 +30,6 @@ def atr_ids(names: Sequence[str]) -> Tensor:
 
 def atr_to_person(labels: Tensor) -> Tensor:
     """ATR labels -> person regions, uint8 of the same shape, each label by itself."""
-    table = torch.tensor([PERSON_REGIONS.index(region) for region in _PERSON_OF_ATR.values()], dtype=torch.uint8)
+    numbers = [PERSON_REGIONS.index(region) for region in _PERSON_OF_ATR.values()]
+    table = torch.tensor(numbers, dtype=torch.uint8)
     return table[labels.long()]

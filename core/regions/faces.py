@@ -15,8 +15,8 @@ FACE_PALETTE: tuple[Colour, ...] = (
     (0, 0, 0), (204, 0, 0), (76, 153, 0), (204, 204, 0), (51, 51, 255), (204, 0, 204), (0, 255, 255),
     (51, 255, 255), (102, 51, 0), (255, 0, 0), (102, 204, 0), (255, 255, 0), (0, 0, 153), (0, 0, 204),
     (255, 51, 153), (0, 204, 204), (0, 51, 0), (255, 153, 51), (0, 204, 0))
-_ELSEWHERE = {"background": "background", "hair": "hair", "hat": "headwear", "cloth": "top", "eye_g": "accessory",
-              "ear_r": "accessory", "neck_l": "accessory"}
+_ELSEWHERE = {"background": "background", "hair": "hair", "hat": "headwear", "cloth": "top",
+              "eye_g": "accessory", "ear_r": "accessory", "neck_l": "accessory"}
 
 
 def face_ids(names: Sequence[str]) -> Tensor:
@@ -33,8 +33,8 @@ def face_ids(names: Sequence[str]) -> Tensor:
 
 
 def face_to_person(faces: Tensor, person: Tensor) -> Tensor:
-    """Face labels [H,W] laid over person labels [H,W], both uint8 -> person labels; where the face is background
-    the person stays."""
+    """Face labels [H,W] laid over person labels [H,W], both uint8 -> person labels; where the face is
+    background the person stays."""
     table = torch.tensor([PERSON_REGIONS.index(_ELSEWHERE.get(name, "head")) for name in FACE_REGIONS],
                          dtype=torch.uint8)
     return torch.where(faces > 0, table[faces.long()], person)

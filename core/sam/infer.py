@@ -36,7 +36,8 @@ def refine_masks(net: LoadedNet, picture: Tensor, prompts: Sequence[Prompt], *, 
             runtime.check_interrupt()
             some = prompts[start:start + BATCH]
             masks = ask(module, embedding, some, scale)
-            again = [i for i, prompt in enumerate(some) if not holds(masks[i], prompt.inside, picture.shape[1:])]
+            again = [i for i, prompt in enumerate(some)
+                     if not holds(masks[i], prompt.inside, picture.shape[1:])]
             if again:
                 masks[again] = ask(module, embedding, [some[i] for i in again], scale, boxes_only=True)
             found.append(masks)

@@ -11,8 +11,8 @@ from ..pose import JOINTS, Pose
 
 MAXIMUM_POINTS = 12
 # Ears, eyes and wrists lie on the rim of the person.
-_INNER = [JOINTS.index(name) for name in ("neck", "right_hip", "left_hip", "right_knee", "left_knee", "right_elbow",
-                                          "left_elbow", "right_shoulder", "left_shoulder", "nose")]
+_INNER = [JOINTS.index(name) for name in ("neck", "right_hip", "left_hip", "right_knee", "left_knee",
+                                          "right_elbow", "left_elbow", "right_shoulder", "left_shoulder", "nose")]
 _HEAD = [JOINTS.index(name) for name in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")]
 _NECK, _HIPS = JOINTS.index("neck"), [JOINTS.index("right_hip"), JOINTS.index("left_hip")]
 _THIGHS = [(JOINTS.index(f"{side}_hip"), JOINTS.index(f"{side}_knee")) for side in ("right", "left")]
@@ -42,7 +42,8 @@ def make_prompts(poses: Sequence[Pose], boxes: Tensor | None = None) -> list[Pro
     prompts = []
     for i, some in enumerate(joints):
         near = torsos[[j for j in range(len(joints)) if j != i and _meet(boxes[i], boxes[j])]]
-        inside = _known(torch.stack([torsos[i], *(some[list(thigh)].mean(0) for thigh in _THIGHS), *some[_INNER]]))
+        thighs = [some[list(thigh)].mean(0) for thigh in _THIGHS]
+        inside = _known(torch.stack([torsos[i], *thighs, *some[_INNER]]))
         outside = _known(near)[:MAXIMUM_POINTS // 3]
         prompts.append(Prompt(boxes[i], inside[:MAXIMUM_POINTS - len(outside)], outside))
     return prompts

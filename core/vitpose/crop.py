@@ -12,7 +12,7 @@ _PADDING = 1.25
 
 
 def grow(boxes: Tensor) -> Tensor:
-    """[N,4] x0, y0, x1, y1 -> [N,4] x and y of the middle, width and height at ViTPose's aspect, with some air."""
+    """[N,4] x0, y0, x1, y1 -> [N,4] middle x and y, width and height at ViTPose's aspect, with some air."""
     low, high = boxes[:, :2], boxes[:, 2:]
     width, height = (high - low).T
     aspect = WIDTH / HEIGHT
@@ -28,12 +28,13 @@ def crop(picture: Tensor, grown: Tensor) -> Tensor:
     height, width = picture.shape[1:]
     x, y = (grown[:, i, None] + grown[:, i + 2, None] * torch.linspace(-0.5, 0.5, count).to(picture)
             for i, count in enumerate((WIDTH, HEIGHT)))                           # [N,192], [N,256]
-    inside = (((y >= 0) & (y <= height - 1))[:, None, :, None] & ((x >= 0) & (x <= width - 1))[:, None, None, :])
+    inside = ((y >= 0) & (y <= height - 1))[:, :, None] & ((x >= 0) & (x <= width - 1))[:, None, :]    # [N,256,192]
     places = torch.stack([(x * (2 / max(1, width - 1)) - 1)[:, None, :].expand(-1, HEIGHT, -1),
                           (y * (2 / max(1, height - 1)) - 1)[:, :, None].expand(-1, -1, WIDTH)], -1)
-    pixels = F.grid_sample(picture[None] * 255, places.flatten(0, 1)[None], "bilinear", "border", align_corners=True)
+    column = places.flatten(0, 1)[None]                                           # [1,N*256,192,2]
+    pixels = F.grid_sample(picture[None] * 255, column, "bilinear", "border", align_corners=True)
     pixels = pixels[0].unflatten(1, (len(grown), HEIGHT)).movedim(1, 0)           # [N,3,256,192]
-    return imagenet((pixels * inside + 0.5).floor() / 255)
+    return imagenet((pixels * inside[:, None] + 0.5).floor() / 255)
 
 
 def to_picture(cells: Tensor, grown: Tensor, height: int, width: int) -> Tensor:

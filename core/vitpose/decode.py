@@ -1,5 +1,5 @@
-"""Heat maps -> joints, refined below the cell (Zhang et al., *Distribution-Aware Coordinate Representation for Human
-Pose Estimation*, CVPR 2020) with the numbers of transformers' processor."""
+"""Heat maps -> joints, refined below the cell (Zhang et al., *Distribution-Aware Coordinate Representation for
+Human Pose Estimation*, CVPR 2020) with the numbers of transformers' processor."""
 from __future__ import annotations
 
 import torch

@@ -30,7 +30,8 @@ def estimate_poses(net: LoadedNet, pictures: Sequence[Tensor], boxes: Sequence[T
     """
     with runtime.use(net, MEMORY) as (module, device):
         grown = [grow(some.to(device)) for some in boxes]
-        crops = torch.cat([crop(picture.to(device), some) for picture, some in zip(pictures, grown, strict=True)])
+        crops = torch.cat([crop(picture.to(device), some)
+                           for picture, some in zip(pictures, grown, strict=True)])
         found = []
         for start in range(0, len(crops), BATCH):
             runtime.check_interrupt()

@@ -12,7 +12,8 @@ from ..pose import COCO_JOINTS
 
 TITLE = "ViTPose pose estimator"
 _HEAD = "head.conv.weight"
-_MARKS = ("backbone.embeddings.position_embeddings", "backbone.embeddings.patch_embeddings.projection.weight", _HEAD)
+_MARKS = ("backbone.embeddings.position_embeddings",
+          "backbone.embeddings.patch_embeddings.projection.weight", _HEAD)
 
 
 def select(tree: Mapping[str, Any]) -> dict[str, Tensor] | None:
@@ -24,7 +25,8 @@ def select(tree: Mapping[str, Any]) -> dict[str, Tensor] | None:
 def build(state: StateDict, metadata: Mapping[str, str]) -> nn.Module:
     """Raises ValueError, also for other sets of joints; RuntimeError without a fitting transformers."""
     if state[_HEAD].shape[0] != len(COCO_JOINTS):
-        raise ValueError(f"it finds {state[_HEAD].shape[0]} joints; a ViTPose for COCO's {len(COCO_JOINTS)} is needed")
+        raise ValueError(f"it finds {state[_HEAD].shape[0]} joints; a ViTPose for COCO's "
+                         f"{len(COCO_JOINTS)} is needed")
     return build_model(TITLE, {"vitpose": "VitPoseForPoseEstimation"}, "4.48", state, metadata)
 
 

@@ -16,7 +16,7 @@ def run_body(case: Any) -> dict[str, Tensor]:
         number = re.fullmatch(r"in\.(\w+)\.image_u8", name)[1]
         chw = picture.movedim(-1, 0).float()
         if number.startswith("p"):
-            scale = next(entry["scale_search"] for entry in case.json["preprocessing"] if entry["id"] == number)
+            scale, = (entry["scale_search"] for entry in case.json["preprocessing"] if entry["id"] == number)
             found[f"out.{number}.padded_u8"] = infer.pad(infer.shrink(chw, scale)).movedim(0, -1)
             continue
         features = net.trunk((infer.pad(chw) / 256 - 0.5)[None])

@@ -103,7 +103,8 @@ def test_animals_are_no_people_and_the_note_names_them():
     ({"people": []}, "canvas_width"), (frame(width=0), "canvas_width"),
     (frame(height=float("nan")), "canvas_height"), (frame(width="wide"), "wide"),
     (frame(height=10 ** 9), "1000000000"),
-    (frame([1.0] * 51), "51 numbers"), (frame([1.0] * 7), "7 numbers"), (frame(["a"] * 54), "'a'"),
+    (frame([1.0] * 51), "51 numbers (the 17 joints of COCO"), (frame([1.0] * 7), "7 numbers"),
+    (frame(["a"] * 54), "'a'"),
     (frame("nose"), "list of numbers"), ({**frame(), "people": 7}, "people of frame 0"),
     ([frame(), {**frame(), "people": [5]}], "person 0 of frame 1")])
 def test_errors_say_what_and_where(value, part):
@@ -147,6 +148,31 @@ def test_round_trip_keeps_scores_even_after_an_editor():
     edited = read_poses(written)[0].people[0]
     assert joint(edited, "nose") == [7, 8, 1]
     assert joint(edited, "neck") == MISSING
+
+
+EMPTY_PARTS = {"face_keypoints_2d": None, "hand_left_keypoints_2d": None, "hand_right_keypoints_2d": None}
+OURS = Pose(torch.full((18, 2), 7.5), torch.full((18,), 0.3), 64, 48)
+DIALECTS = {
+    "DWPose": {**DWPOSE, "people": [{**DWPOSE["people"][0], **EMPTY_PARTS}]},
+    "OpenPose": frame(body({"nose": [0.5, 0.25, 1.0], "neck": [0.5, 0.375, 1.0]}), width=500, height=600),
+    "SDPose": frame(body({"nose": [10, 20, 0.75], "neck": [30, 40, 0.25]}, missing=[-1.0, -1.0, 0.0])),
+    "BODY_25": frame([10.0, 20.0, 0.5] * 25),
+    "AP-10K": {"version": "ap10k", "animals": [[[1, 2, 1]] * 17], "canvas_width": 9, "canvas_height": 8},
+    "ours": write_poses([PoseFrame(64, 48, (OURS,))])[0],
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_survives_a_round_trip(dialect):
+    read = read_poses(DIALECTS[dialect])
+    written = write_poses(read)
+    (again,) = read_poses(json.dumps(written), padded_to_64=False)
+    assert write_poses([again]) == written
+    assert len(again.people) == (dialect != "AP-10K")
+    for before, after in zip(read[0].people, again.people, strict=True):
+        assert before.present.any()
+        assert torch.equal(before.keypoints, after.keypoints)
+        assert torch.equal(before.scores, after.scores)
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
