@@ -49,7 +49,7 @@ train: $(VENV)/ready ## train both embedded networks as shipped, from nothing, i
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-36 --size 36x20 --budget 8m --lr 1e-2
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-72 --size 72x40 --budget 14m --lr 1e-2 \
 		--grow runs/triagan-36/triagan.safetensors
-	@$(BIN)/python $(TRIAGAN) --out runs/triagan-144 --size 144x80 --budget 54m --adversarial-from 0.6 \
+	@$(BIN)/python $(TRIAGAN) --out runs/triagan-144 --size 144x80 --budget 60m --adversarial-from 0.6 --adversarial-weight 0.08 \
 		--grow runs/triagan-72/triagan.safetensors
 	@$(BIN)/python run.py people --out runs/pools/square --count 6656 --size 128x128 --first-id 100000
 	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 4000 --bf16 --resume

@@ -29,8 +29,8 @@ SAME_POSE = 0.9                                           # OKS from which two p
 class Detector:
     """What finds people, and what helps it; a bare `LoadedNet` of role detector is a detector, too.
 
-    `finder`: role detector. `poses`: role pose estimator, for a finder of boxes. `masks`: role mask refiner,
-    makes the masks of any finder anew. `clothes`: role parser, says which region is which.
+    `finder`: role detector. `poses`: role estimator, for a finder of boxes. `masks`: role refiner, makes the
+    masks of any finder anew. `clothes`: role parser, says which region is which.
     """
 
     finder: LoadedNet
@@ -39,12 +39,11 @@ class Detector:
     clothes: LoadedNet | None = None
 
     def __post_init__(self) -> None:
-        wanted = (("finder", "detector"), ("poses", "pose estimator"), ("masks", "mask refiner"),
-                  ("clothes", "parser"))
-        for name, role in wanted:
+        for name, role in (("finder", "detector"), ("poses", "estimator"), ("masks", "refiner"),
+                           ("clothes", "parser")):
             net = getattr(self, name)
             if net is not None and net.system.role != role:
-                raise ValueError(f"{name} should be a {role}; {net.name} is a {net.system.title}.")
+                raise ValueError(f"{name} should be of role {role}; {net.name} is a {net.system.title}.")
 
 
 def detect_people(detector: LoadedNet | Detector, image: Tensor, *, threshold: float = 0.3,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20                                           # bytes per read, and per step of the progress bar
 PATIENCE = 60                                             # seconds without an answer
+_SHA256 = 64                                              # digits; the hub names small files otherwise
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -39,15 +40,19 @@ def download(url: str, target: Path, digest: str, runtime: Runtime) -> None:
     _accept(part, target, digest)
 
 
-def download_from_hub(hub: str, target: Path, digest: str) -> None:
-    """The same from the Hugging Face hub: `hub` is "owner/repository/path/of/file"."""
-    from huggingface_hub import hf_hub_download
+def download_from_hub(hub: str, target: Path, digest: str = "") -> None:
+    """The same from the Hugging Face hub: `hub` is "owner/repository/path/of/file".
+
+    Without a `digest`, that the hub has of its large files; small ones are taken as they come.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     owner, repository, file = hub.split("/", 2)
     folder = target.with_name(target.name + ".part")      # the hub's client resumes from its cache in there
     with _plain_errors():
         part = hf_hub_download(f"{owner}/{repository}", file, local_dir=folder)
-        _accept(Path(part), target, digest)
+        own = "" if digest else get_hf_file_metadata(hf_hub_url(f"{owner}/{repository}", file)).etag or ""
+        _accept(Path(part), target, digest or (f"sha256:{own}" if len(own) == _SHA256 else ""))
     shutil.rmtree(folder)
 
 
@@ -90,7 +95,7 @@ def _broken(part: Path) -> ConnectionError:
 
 def _accept(part: Path, target: Path, digest: str) -> None:
     algorithm, _, expected = digest.partition(":")
-    found = file_digest(part, algorithm)
+    found = file_digest(part, algorithm) if digest else ""
     if found != expected:
         part.unlink()
         raise ValueError(f"{target.name} came with {algorithm} {found} instead of {expected}; removed.")

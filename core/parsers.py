@@ -18,7 +18,7 @@ from .runtime import Runtime
 from .segformer import infer as segformer
 from .segformer.weights import parses_clothes
 
-LARGEST = 1024                                            # side at which labels are decided; finer ones repeat
+LARGEST = 1024                                            # side at which labels are decided
 AIR = 0.1                                                 # round a person, in sizes of the box
 MEMORY = 1 << 30                                          # bytes one crop needs, about
 
@@ -32,7 +32,7 @@ def finds(net: LoadedNet) -> str:
 
 def parse_people(net: LoadedNet, image: Tensor, found: Sequence[Detection], *, flip: bool = False,
                  runtime: Runtime) -> RegionMap:
-    """`image` [B,H,W,C] and who is in each picture -> the twelve person regions, with sleeves where poses tell.
+    """`image` [B,H,W,C] and who is in each picture -> the twelve person regions; poses tell the sleeves.
 
     `flip`: averages with the mirrored picture. Raises ValueError for a parser of faces.
     """

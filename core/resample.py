@@ -1,7 +1,7 @@
-"""Resampling and blurring of one axis as a matrix: a picture becomes `rows @ picture @ columns.T`.
+"""Resampling and blurring along one axis.
 
-Both are linear and separable, so several steps fold into one matrix per axis, and single values of an enlarged
-map can be had without enlarging it.
+Both are linear and separable, so several steps applied to an identity give one matrix per axis: a picture becomes
+`rows @ picture @ columns.T`, and single values of an enlarged map can be had without enlarging it.
 """
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 _A = -0.75                                                # OpenCV's cubic
 
 
-def cubic_matrix(size: int, source: int, factor: float | None = None) -> Tensor:
-    """[size,source] float64: OpenCV's cubic resize, four taps, border replicated, no antialiasing.
+def cubic(values: Tensor, size: int, factor: float | None = None) -> Tensor:
+    """[N,...] -> [size,...]: OpenCV's cubic resize, four taps, border replicated, no antialiasing.
 
     `factor`: output over input, by default the ratio of the sizes; OpenCV maps by the exact factor when it is
     given one.
     """
-    position = (torch.arange(size, dtype=torch.float64) + 0.5) / (factor or size / source) - 0.5
+    position = (torch.arange(size, dtype=torch.float64) + 0.5) / (factor or size / len(values)) - 0.5
     first = position.floor()
     near = position - first                                                       # 0..1
-    far = 1 - near
-    weights = torch.stack([_outer(1 + near), _inner(near), _inner(far), _outer(1 + far)])     # [4,size]
-    taps = (first.long() + torch.arange(-1, 3)[:, None]).clamp(0, source - 1)
-    return torch.zeros(size, source, dtype=torch.float64).scatter_add_(1, taps.T, weights.T)
+    weights = torch.stack([_outer(1 + near), _inner(near), _inner(1 - near), _outer(2 - near)])   # [4,size]
+    taps = (first.long() + torch.arange(-1, 3)[:, None]).clamp(0, len(values) - 1)
+    weights = weights.to(values)[(...,) + (None,) * (values.ndim - 1)]
+    return sum(values[tap] * weight for tap, weight in zip(taps.to(values.device), weights, strict=True))
 
 
 def _inner(t: Tensor) -> Tensor:
@@ -39,6 +39,6 @@ def blurred(matrix: Tensor, sigma: float, radius: int) -> Tensor:
     too."""
     size, offset = len(matrix), torch.arange(-radius, radius + 1)
     weights = (-0.5 * (offset / sigma) ** 2).exp().to(matrix)
-    places = torch.arange(-radius, size + radius) % (2 * size)                    # d c b a | a b c d | d c b a
+    places = torch.arange(-radius, size + radius) % (2 * size)            # d c b a | a b c d | d c b a
     mirrored = matrix[torch.minimum(places, 2 * size - 1 - places)]               # [N+2r,C]
     return mirrored.unfold(0, 2 * radius + 1, 1) @ (weights / weights.sum())

@@ -1,7 +1,12 @@
 """Anyone/inpaint: a new person in the place of the old one."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from torch import Tensor
+
 from ..core.image import bchw_to_image
+from ..core.people import Person
 from ..core.pose import write_poses
 from ..core.triagan.infer import MODES, inpaint
 from . import host
@@ -61,5 +66,13 @@ class AnyoneInpaintPerson(io.ComfyNode):
         pictures, painted = inpaint(
             net, bchw_to_image(subjects.pictures), subjects.people, seed=seed, truncation=truncation_mode,
             strength=truncation_psi, feather=feather, half=half_precision, runtime=host.runtime())
-        return io.NodeOutput(send(pictures), send(painted), write_poses(subjects.frames), subjects.note,
-                             ui={"text": [subjects.note]})
+        note = " ".join([subjects.note, *skipped_note(subjects.people, painted)])
+        return io.NodeOutput(send(pictures), send(painted), write_poses(subjects.frames), note,
+                             ui={"text": [note]})
+
+
+def skipped_note(people: Sequence[Sequence[Person]], painted: Tensor) -> list[str]:
+    """Says how many people are still in the pictures, none of whose pixels are in `painted` [B,H,W]."""
+    skipped = sum(not mask[person.mask].any()
+                  for everybody, mask in zip(people, painted, strict=True) for person in everybody)
+    return [f"{skipped} too small to paint, left unchanged."] if skipped else []

@@ -11,8 +11,8 @@ class Published:
     """One published weight file.
 
     `files`: names it is known under; the first is the one `models fetch` writes. `url` or `hub`
-    ("owner/repository/path") say where it is, `digest` ("md5:..." or "sha256:...") that it is the right one;
-    `size` in bytes, 0 = unknown. `status`: "embedded" comes with the pack, "dead" links no longer answer.
+    ("owner/repository/path") say where it is, `digest` ("md5:..." or "sha256:...") that it is the right one
+    ("" leaves that to the hub); `size` in bytes, 0 = unknown. `beside`: texts fetched into the same folder. `status`: "embedded" comes with the pack, "dead" links no longer answer.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Published:
     digest: str = ""
     size: int = 0
     note: str = ""
+    beside: tuple[str, ...] = ()
 
 
 _TRIAGAN_LINKS = "https://api.loke.aws.unit.no/dlr-gui-backend-resources-content/v2/contents/links/"
@@ -40,6 +41,47 @@ def _triagan(name: str, title: str, link: str, md5: str, licence: str, note: str
     return Published(
         name, title, "triagan", "inpainter", (f"{name}.ckpt", link), licence, "no", "dead",
         url=_TRIAGAN_LINKS + link, digest=f"md5:{md5}", note=note)
+
+
+def _hub(name: str, title: str, system: str, role: str, repository: str, licence: str = "Apache-2.0",
+         commercial: Literal["yes", "no"] = "yes", digest: str = "", size: int = 0) -> Published:
+    """A model folder of the hub, for the transformers package."""
+    return Published(
+        name, title, system, role, (f"detection/{name}/model.safetensors",), licence, commercial, "alive",
+        hub=f"{repository}/model.safetensors", digest=digest, size=size,
+        note="The authors' licence; the training pictures have their own terms.",
+        beside=("config.json", "preprocessor_config.json"))
+
+
+_PHOTOGRAPHS: tuple[Published, ...] = (
+    *(_hub(f"rf-detr-seg-{size}", f"RF-DETR-Seg {size}: boxes and masks of people, {score} mask AP", "detr",
+           "detector", f"Roboflow/rf-detr-seg-{size}")
+      for size, score in (("nano", 40.3), ("small", 43.1), ("medium", 45.3), ("large", 47.1))),
+    *(_hub(f"rt-detr-{size}", f"RT-DETR {size.upper()}: boxes of people, {score} box AP", "detr", "detector",
+           f"PekingU/rtdetr_{size}vd") for size, score in (("r18", 46.5), ("r50", 53.1), ("r101", 54.3))),
+    _hub("vitpose-plus-small", "ViTPose+ small: 17 joints", "vitpose", "estimator",
+         "usyd-community/vitpose-plus-small", size=132619932,
+         digest="sha256:f7bad8ed09eeeb2a7de6b38faaa8a88d07838e23e9c06a2a782099bca7467cb9"),
+    *(_hub(f"vitpose-plus-{size}", f"ViTPose+ {size}: 17 joints", "vitpose", "estimator",
+           f"usyd-community/vitpose-plus-{size}") for size in ("base", "large", "huge")),
+    *(_hub(f"sam2.1-hiera-{size}", f"SAM 2.1 {size}: masks with exact edges", "sam", "refiner",
+           f"facebook/sam2.1-hiera-{size}") for size in ("tiny", "small", "base-plus", "large")),
+    _hub("segformer-b2-clothes", "SegFormer B2: 18 ATR labels of clothes", "segformer", "parser",
+         "mattmdjaga/segformer_b2_clothes", "MIT says the card; NVIDIA's MiT-B2 is non-commercial", "no"),
+    _hub("face-parsing", "SegFormer B5: 19 face regions", "segformer", "parser", "jonathandinu/face-parsing",
+         "MIT says the card; CelebAMask-HQ and NVIDIA's MiT-B5 are non-commercial", "no"),
+    Published(
+        "face-bisenet", "BiSeNet: 19 face regions", "bisenet", "parser",
+        ("parsing_bisenet.pth", "79999_iter.pth"), "MIT code; CelebAMask-HQ is non-commercial", "no", "alive",
+        url="https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth",
+        digest="sha256:468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567", size=53289463),
+    Published(
+        "openpose-body", "OpenPose body, COCO's 18 joints (CVPR 2017)", "openpose", "detector",
+        ("body_pose_model.pth",), "CMU OpenPose, non-commercial", "no", "alive",
+        hub="lllyasviel/Annotators/body_pose_model.pth", size=209267595,
+        digest="sha256:25a948c16078b0f08e236bda51a385d855ef4c153598947c28c0d47ed94bb746",
+        note="What the data of the published pose-transfer systems was made with."),
+)
 
 
 CATALOG: tuple[Published, ...] = (
@@ -63,6 +105,7 @@ CATALOG: tuple[Published, ...] = (
         "triagan-face", "TriA-GAN face, 128x128",
         "88e98c73-e890-489d-a3eb-cf6fbf1728f531b0047f-ddf3-4188-8028-2b55c580ac6da54d9760-e395-4f2a-8890-743f3562e1b3",
         "7b94366d9d2e1e9a6491e065491fda87", _FDF_LICENCE, "Paints the rectangle of a face, not a person."),
+    *_PHOTOGRAPHS,
 )
 
 

@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace, runtime: Runtime) -> int:
-    present = {Path(name).name for name in model_files(runtime)}
+    present = {known for name in model_files(runtime) for known in (name, Path(name).name)}
     rows = [("name", "role", "status", "size", "commercial", "licence", "what")]
     for row in CATALOG:
         status = "here" if present.intersection(row.files) else row.status
@@ -69,13 +69,14 @@ def _where(args: argparse.Namespace, runtime: Runtime) -> int:
     for folder in runtime.model_folders():
         print(f"{folder.resolve()}{'' if folder.is_dir() else ' (not there yet)'}")
     for name in model_files(runtime):
-        known = [row.title for row in CATALOG if Path(name).name in row.files]
+        known = [row.title for row in CATALOG if {name, Path(name).name}.intersection(row.files)]
         print("  " + ": ".join([name, *known]))
     return 0
 
 
 def _fetch(args: argparse.Namespace, runtime: Runtime) -> int:
-    print(f"{args.name}: {fetch(entry(args.name), runtime)}")
+    path = fetch(entry(args.name), runtime)
+    print(f"{args.name}: {path}, sha256 {file_digest(path, 'sha256')}")
     return 0
 
 
@@ -88,13 +89,15 @@ def fetch(row: Published, runtime: Runtime) -> Path:
         return resolve(row.name, row.role, runtime)
     target = runtime.model_folders()[0] / row.files[0]
     algorithm, _, digest = row.digest.partition(":")
-    if target.is_file() and file_digest(target, algorithm) == digest:
+    if target.is_file() and digest in ("", file_digest(target, algorithm or "sha256")):
         return target
     if row.status == "dead":
         raise ValueError(
             f"{row.title} cannot be downloaded any more, its link is dead; if you have the file "
             f"({algorithm} {digest}), put it into {target.parent.resolve()} as {target.name}.")
     if row.hub:
+        for name in row.beside:
+            download_from_hub(f"{row.hub.rpartition('/')[0]}/{name}", target.with_name(name))
         download_from_hub(row.hub, target, row.digest)
     else:
         download(row.url, target, row.digest, runtime)

@@ -1,7 +1,6 @@
 """Pictures -> people, as OpenPose finds them: from joints and limbs up, however many there are."""
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,14 +11,14 @@ from ..checkpoints.system import LoadedNet
 from ..image import image_to_bchw
 from ..people import Detection, grabcut_people
 from ..pose import Pose, PoseFrame
-from ..resample import cubic_matrix
+from ..resample import cubic
 from ..runtime import Runtime
 from .decode import Bodies, ScaleMaps, decode
 from .network import STRIDE
 
 BOX = 368                                                 # height of the network's picture at scale 1
 GREY = 128                                                # colour beside the picture
-LARGEST = 1 << 21                                         # pixels the network sees, however long the picture
+LONGEST = 4096                                            # side of what the network sees of a long strip
 MEMORY = 1 << 30                                          # bytes one picture needs, about
 
 
@@ -59,10 +58,10 @@ def shrink(picture: Tensor, scale: float) -> Tensor:
     """[3,H,W] 0..255 at `scale` times 368 pixels of height, in whole numbers: OpenCV's cubic, by the exact
     factor."""
     height, width = picture.shape[1:]
-    factor = min(scale * BOX / height, math.sqrt(LARGEST / (height * width)))
-    rows, columns = (cubic_matrix(max(1, round(size * factor)), size, factor).to(picture)
-                     for size in (height, width))
-    return (rows @ picture @ columns.T).round().clamp(0, 255)
+    factor = min(scale * BOX / height, LONGEST / max(height, width))
+    resized = cubic(picture.movedim(1, 0), max(1, round(height * factor)), factor)                # [h,3,W]
+    resized = cubic(resized.movedim(2, 0), max(1, round(width * factor)), factor)                 # [w,h,3]
+    return resized.movedim((2, 1, 0), (0, 1, 2)).round().clamp(0, 255)
 
 
 def pad(picture: Tensor) -> Tensor:
@@ -73,7 +72,8 @@ def pad(picture: Tensor) -> Tensor:
 
 def enlargement(size: int, resized: int, padded: int) -> Tensor:
     """[size,padded/8] float64: eightfold, without the padding, and to `size`; all cubic."""
-    return cubic_matrix(size, resized) @ cubic_matrix(padded, padded // STRIDE)[:resized]
+    identity = torch.eye(padded // STRIDE, dtype=torch.float64)
+    return cubic(cubic(identity, padded)[:resized], size)
 
 
 def to_poses(bodies: Bodies, picture: Tensor, threshold: float) -> list[Pose]:
@@ -81,7 +81,7 @@ def to_poses(bodies: Bodies, picture: Tensor, threshold: float) -> list[Pose]:
     height, width = picture.shape[1:]
     poses = []
     for row in bodies.people[bodies.people[:, 18].argsort(descending=True, stable=True)]:
-        x, y, score, _ = bodies.peaks[row[:18].long()].T                          # [18]; -1 reads the last peak
+        x, y, score, _ = bodies.peaks[row[:18].long()].T           # [18] each; -1 reads the last peak
         score = score * ((row[:18] >= 0) & (score >= threshold))
         if score.any():
             poses.append(Pose(torch.stack([x, y], 1) + 0.5, score, width, height))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STRIDE = 8                                                # pixels per cell of the maps
-FIELDS, HEATS = 38, 19                                    # channels: x and y of 19 limbs; 18 joints and the rest
+FIELDS, HEATS = 38, 19                                    # x and y of 19 limbs; 18 joints and background
 STAGES = 6
 _TRUNK = (("conv1_1", 3, 64), ("conv1_2", 64, 64), None, ("conv2_1", 64, 128), ("conv2_2", 128, 128), None,
           ("conv3_1", 128, 256), ("conv3_2", 256, 256), ("conv3_3", 256, 256), ("conv3_4", 256, 256), None,

@@ -22,4 +22,5 @@ from .person import CropBox, CropSettings, Person, PersonCrop
 __all__ = ["CropBox", "CropSettings", "Detection", "Person", "PersonCrop", "crop_person", "cut_square",
            "disjoint_groups", "divide_masks", "grabcut_people", "head_square", "lay_labels", "mask_from_pose",
            "paste_person", "person_box", "person_regions", "processing_order", "read_boxes", "read_points",
-           "read_segs", "split_mask", "tight_box", "write_bounding_boxes", "write_boxes", "write_points", "write_segs"]
+           "read_segs", "split_mask", "tight_box", "write_bounding_boxes", "write_boxes", "write_points",
+           "write_segs"]

@@ -79,7 +79,7 @@ def skirt_of_dress(dress: Tensor, joints: Tensor) -> Tensor:
 
 
 def _torso_length(joints: Tensor) -> float:
-    """Neck to the middle of the hips, or 1.4 shoulder widths, or a third of the person; NaN without joints."""
+    """Neck to the middle of the hips, or 1.4 shoulder widths, or a third of the person; NaN for no joints."""
     extent = (joints.nan_to_num(-torch.inf).amax(0) - joints.nan_to_num(torch.inf).amin(0)).max()
     lengths = [float((joints[_NECK] - joints[_HIPS].mean(0)).norm()),
                1.4 * float((joints[_SHOULDERS[0]] - joints[_SHOULDERS[1]]).norm()), 0.35 * float(extent)]

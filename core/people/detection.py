@@ -12,8 +12,8 @@ from ..pose import PoseFrame
 class Detection:
     """Everybody in one picture, the largest first.
 
-    `masks`: [N,H,W] bool, one per person of `frame`; they do not overlap. `regions`: [H,W] uint8 of the twelve
-    person regions, above 0 exactly where a mask is; all 0 from a detector that knows no regions.
+    `masks`: [N,H,W] bool, one per person of `frame`; they do not overlap. `regions`: [H,W] uint8 of the
+    twelve person regions, above 0 exactly where a mask is; all 0 from a detector that knows no regions.
     """
 
     frame: PoseFrame

@@ -13,7 +13,7 @@ def divide_masks(logits: Tensor, scores: Tensor, height: int, width: int) -> Ten
     """
     owner = torch.full((height, width), -1, dtype=torch.int32)
     surest = torch.zeros(height, width)
-    for number, (mask, score) in enumerate(zip(logits, scores.tolist(), strict=True)):     # one large map at once
+    for number, (mask, score) in enumerate(zip(logits, scores.tolist(), strict=True)):
         large = F.interpolate(mask[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
         claim = torch.where(large > 0, large.sigmoid() * score, 0.0)
         owner = torch.where(claim > surest, number, owner)

@@ -20,7 +20,7 @@ from .silhouette import Silhouette
 
 _SIDE = 512                                               # largest side GrabCut works at
 _ITERATIONS = 5
-# Metres from the silhouette: what is the person for certain, probably, and possibly; and background beside it.
+# Metres from the silhouette: what is the person for certain, probably and possibly; and background beside.
 _CERTAIN, _PROBABLE, _POSSIBLE, _RIM = -0.03, 0.0, 0.12, 0.6
 
 
@@ -56,7 +56,7 @@ def _surroundings(body: Silhouette) -> CropBox:
 
 
 def _cut(picture: Tensor, body: Silhouette, others: Sequence[Silhouette], box: CropBox) -> Tensor:
-    """[h,w]: metres to the silhouette at pixels of this person in a crop of the picture, infinity elsewhere."""
+    """[h,w]: metres to the silhouette at this person's pixels in a crop of the picture, else infinity."""
     scale = min(1.0, _SIDE / max(box.width, box.height))
     rows, columns = (max(1, round(side * scale)) for side in (box.height, box.width))
     y = box.y0 + (torch.arange(rows) + 0.5) * (box.height / rows)
@@ -98,7 +98,7 @@ def _grabcut(colours: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         models = np.zeros((2, 1, 65))
         mask, _, _ = cv2.grabCut(colours, trimap.copy(), (0, 0, 1, 1), models[0], models[1], _ITERATIONS,
                                  cv2.GC_INIT_WITH_MASK)
-        return np.asarray(mask) & 1                       # GC_FGD and GC_PR_FGD are odd
+        return np.asarray(mask, np.uint8) & 1             # GC_FGD and GC_PR_FGD are odd
 
     mask = trimap & 1
     if mask.any() and not mask.all():                     # else there is nothing to tell apart

@@ -42,7 +42,7 @@ def _mirrored(index: Tensor, size: int) -> Tensor:
 
 
 def lay_labels(canvas: Tensor, labels: Tensor, box: CropBox) -> None:
-    """Writes labels [h,w] of a box's own size into `canvas` [H,W] where they are above 0, inside the picture."""
+    """Writes labels [h,w] of a box's own size into `canvas` [H,W], where they are above 0."""
     part = box.clipped(*canvas.shape)
     shown = labels[part.y0 - box.y0:part.y1 - box.y0, part.x0 - box.x0:part.x1 - box.x0]
     window = canvas[part.y0:part.y1, part.x0:part.x1]

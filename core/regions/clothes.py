@@ -19,7 +19,7 @@ ATR_LABELS = tuple(_PERSON_OF_ATR)
 
 
 def atr_ids(names: Sequence[str]) -> Tensor:
-    """[len(names)] uint8: the number in ATR_LABELS of each of a parser's names. ValueError for another name."""
+    """[len(names)] uint8: the number in ATR_LABELS of each of a parser's names. ValueError for others."""
     plain = [name.lower() for name in names]
     unknown = [name for name in plain if name not in ATR_LABELS]
     if unknown:

@@ -64,7 +64,8 @@ def ask(net: nn.Module, embedding: list[Tensor], prompts: Sequence[Prompt], scal
             places[i, :len(both)] = both * scale
             labels[i, :len(both)] = (torch.arange(len(both)) < len(prompt.inside)).long()
         points = {"input_points": places[None].to(device), "input_labels": labels[None].to(device)}
-    out = net(image_embeddings=embedding, input_boxes=boxes[None].to(device), multimask_output=False, **points)
+    out = net(image_embeddings=embedding, input_boxes=boxes[None].to(device), multimask_output=False,
+              **points)
     return out.pred_masks[0, :, 0].float().cpu()                                  # [N,h,w]
 
 

@@ -12,7 +12,8 @@ from ..pose import JOINTS, Pose
 MAXIMUM_POINTS = 12
 # Ears, eyes and wrists lie on the rim of the person.
 _INNER = [JOINTS.index(name) for name in ("neck", "right_hip", "left_hip", "right_knee", "left_knee",
-                                          "right_elbow", "left_elbow", "right_shoulder", "left_shoulder", "nose")]
+                                          "right_elbow", "left_elbow", "right_shoulder", "left_shoulder",
+                                          "nose")]
 _HEAD = [JOINTS.index(name) for name in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")]
 _NECK, _HIPS = JOINTS.index("neck"), [JOINTS.index("right_hip"), JOINTS.index("left_hip")]
 _THIGHS = [(JOINTS.index(f"{side}_hip"), JOINTS.index(f"{side}_knee")) for side in ("right", "left")]
@@ -36,7 +37,7 @@ def make_prompts(poses: Sequence[Pose], boxes: Tensor | None = None) -> list[Pro
     joints = [torch.where(pose.present[:, None], pose.keypoints, torch.nan) for pose in poses]
     if boxes is None:
         if any(pose.box() is None for pose in poses):
-            raise ValueError("A pose without joints cannot be refined into a mask; leave it out or give boxes.")
+            raise ValueError("A pose without joints says nothing of a mask; leave it out or give boxes.")
         boxes = torch.stack([_joints_box(some) for some in joints]) if joints else torch.zeros(0, 4)
     torsos = torch.stack([_torso_middle(some) for some in joints]) if joints else torch.zeros(0, 2)
     prompts = []

@@ -24,4 +24,4 @@ def build(state: StateDict, metadata: Mapping[str, str]) -> nn.Module:
     return build_model(TITLE, {"sam2": "Sam2Model", "sam2_video": "Sam2Model"}, "4.56", state, metadata)
 
 
-SYSTEM = System(name="sam", title=TITLE, role="mask refiner", select=select, build=build)
+SYSTEM = System(name="sam", title=TITLE, role="refiner", select=select, build=build)

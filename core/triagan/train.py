@@ -136,6 +136,12 @@ def hole_l1(fake: Tensor, real: Tensor, hole: Tensor) -> Tensor:
     return total
 
 
+def hole_mean(patches: Tensor, hole: Tensor) -> Tensor:
+    """Mean over the patches [B,1,h,w] that touch the hole [B,1,H,W]: the others hold nothing to judge."""
+    touched = F.adaptive_max_pool2d(hole, patches.shape[2:])
+    return (patches * touched).sum() / touched.sum().clamp(min=1)
+
+
 class TriaganTask(Task):
     """One generator step a batch; from `adversarial_from` of the budget on also one discriminator step."""
 
@@ -156,7 +162,7 @@ class TriaganTask(Task):
         # The style net's run-time gain of 0.01 would freeze it: regression on identities needs it to learn.
         groups: list[dict[str, Any]] = [{"params": rest}, {"params": style, "lr": 50 * lr}]
         self.g_optimizer = torch.optim.Adam(groups, lr, (0.5, 0.99))
-        self.d_optimizer = torch.optim.Adam(discriminator.parameters(), 1e-3, (0.0, 0.99))
+        self.d_optimizer = torch.optim.Adam(discriminator.parameters(), 2e-3, (0.0, 0.99))
         self.optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
         self.adversarial_from, self.adversarial_weight = adversarial_from, adversarial_weight
 
@@ -173,7 +179,7 @@ class TriaganTask(Task):
         if sharpen:
             with context.autocast():
                 logits = self.discriminator(fake, scene.hole, scene.limbs).float()
-            losses["adversarial"] = F.softplus(-logits).mean()
+            losses["adversarial"] = hole_mean(F.softplus(-logits), scene.hole)
             total = total + self.adversarial_weight * losses["adversarial"]
         context.descend(self.g_optimizer, total, max_norm=10.0)
         if sharpen:
@@ -187,7 +193,7 @@ class TriaganTask(Task):
         with torch.autocast(context.device.type, torch.bfloat16, enabled=context.bf16 and not regularise):
             on_real = self.discriminator(real, scene.hole, scene.limbs).float()
             on_fake = self.discriminator(fake, scene.hole, scene.limbs).float()
-        loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
+        loss = hole_mean(F.softplus(-on_real) + F.softplus(on_fake), scene.hole)
         total = loss
         if regularise:
             slope, = torch.autograd.grad(on_real.sum(), real, create_graph=True)

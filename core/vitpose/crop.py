@@ -28,7 +28,7 @@ def crop(picture: Tensor, grown: Tensor) -> Tensor:
     height, width = picture.shape[1:]
     x, y = (grown[:, i, None] + grown[:, i + 2, None] * torch.linspace(-0.5, 0.5, count).to(picture)
             for i, count in enumerate((WIDTH, HEIGHT)))                           # [N,192], [N,256]
-    inside = ((y >= 0) & (y <= height - 1))[:, :, None] & ((x >= 0) & (x <= width - 1))[:, None, :]    # [N,256,192]
+    inside = ((y >= 0) & (y <= height - 1))[:, :, None] & ((x >= 0) & (x <= width - 1))[:, None, :]
     places = torch.stack([(x * (2 / max(1, width - 1)) - 1)[:, None, :].expand(-1, HEIGHT, -1),
                           (y * (2 / max(1, height - 1)) - 1)[:, :, None].expand(-1, -1, WIDTH)], -1)
     column = places.flatten(0, 1)[None]                                           # [1,N*256,192,2]
@@ -38,6 +38,6 @@ def crop(picture: Tensor, grown: Tensor) -> Tensor:
 
 
 def to_picture(cells: Tensor, grown: Tensor, height: int, width: int) -> Tensor:
-    """[N,J,2] x, y in cells of heat maps [height,width] -> positions in the picture, whole numbers = middles."""
+    """[N,J,2] x, y in cells of heat maps [height,width] -> in the picture, whole numbers = middles."""
     share = cells / torch.tensor([width - 1, height - 1]).to(cells)
     return grown[:, None, :2] + (share - 0.5) * grown[:, None, 2:]

@@ -1,5 +1,5 @@
-"""Heat maps -> joints, refined below the cell (Zhang et al., *Distribution-Aware Coordinate Representation for
-Human Pose Estimation*, CVPR 2020) with the numbers of transformers' processor."""
+"""Heat maps -> joints, refined below the cell (Zhang et al., *Distribution-Aware Coordinate Representation
+for Human Pose Estimation*, CVPR 2020) with the numbers of transformers' processor."""
 from __future__ import annotations
 
 import torch
@@ -21,7 +21,7 @@ def find_maxima(heat: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def refine(heat: Tensor, places: Tensor) -> Tensor:
-    """`places` [N,J,2] of `find_maxima` -> x and y [N,J,2] where a parabola through the logarithms has its top.
+    """`places` [N,J,2] of `find_maxima` -> x and y [N,J,2] of the top of a parabola through the logarithms.
 
     Where the map is too flat to say, the place stays.
     """

@@ -24,9 +24,9 @@ def estimate_poses(net: LoadedNet, pictures: Sequence[Tensor], boxes: Sequence[T
                    runtime: Runtime) -> list[Tensor]:
     """`pictures`: [3,H,W] 0..1 each; `boxes`: [N,4] x0, y0, x1, y1 in pixels for each.
 
-    Returns [N,17,3] for each picture, on the CPU: COCO joints with x and y in pixels (middles at .5) and score,
-    which is no probability: 0 = missing, good ones have .7 and more. Everybody in all pictures goes through the
-    network together. `flip`: looks at the mirrored picture, too, for twice the time.
+    Returns [N,17,3] for each picture, on the CPU: COCO joints with x and y in pixels (middles at .5) and
+    score, which is no probability: 0 = missing, good ones have .7 and more. Everybody in all pictures goes
+    through the network together. `flip`: looks at the mirrored picture, too, for twice the time.
     """
     with runtime.use(net, MEMORY) as (module, device):
         grown = [grow(some.to(device)) for some in boxes]

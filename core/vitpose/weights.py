@@ -30,4 +30,4 @@ def build(state: StateDict, metadata: Mapping[str, str]) -> nn.Module:
     return build_model(TITLE, {"vitpose": "VitPoseForPoseEstimation"}, "4.48", state, metadata)
 
 
-SYSTEM = System(name="vitpose", title=TITLE, role="pose estimator", select=select, build=build)
+SYSTEM = System(name="vitpose", title=TITLE, role="estimator", select=select, build=build)

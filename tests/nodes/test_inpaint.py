@@ -45,6 +45,12 @@ def test_nobody_found_leaves_the_picture_as_it_is(run, large, inpainter, seen):
     assert note == "No person found; the picture is unchanged."
 
 
+def test_the_note_counts_those_too_small_to_paint(run, pose, inpainter):
+    small = torch.rand(1, 16, 24, 3)
+    picture, _, _, note = run(AnyoneInpaintPerson, image=small, inpainter=inpainter, pose=pose).args
+    assert torch.equal(picture, small) and note == "2 people found. 2 too small to paint, left unchanged."
+
+
 def test_equal_inputs_give_equal_pictures_and_seeds_differ(run, large, pose, inpainter):
     def picture(**inputs):
         return run(AnyoneInpaintPerson, image=large, inpainter=inpainter, pose=pose, **inputs).args[0]

@@ -159,9 +159,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")
         self.send_header("Sec-WebSocket-Accept", base64.b64encode(proof.digest()).decode())
-        self.end_headers()
         self.pongs: list[bytes] = []
-        self.server.sockets[client_id] = self
+        self.server.sockets[client_id] = self  # before the client can know that it is connected
+        self.end_headers()
         self.close_connection = True
         self.listen()
 
@@ -185,7 +185,8 @@ class Handler(BaseHTTPRequestHandler):
         self.frame(0x89, b"still there?")
         self.frame(0x80, text[100:])
         if self.server.websocket == "drop":
-            self.connection.shutdown(2)
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(2)
             self.server.sockets.clear()
 
     def frame(self, first: int, payload: bytes) -> None:

@@ -90,6 +90,13 @@ def test_loss_counts_the_hole_only():
     assert float(train.hole_l1(fake, real, hole)) == 0
 
 
+def test_only_patches_at_the_hole_are_judged():
+    hole, patches = torch.zeros(1, 1, 16, 16), torch.tensor([[[[1.0, 2.0], [4.0, 8.0]]]])
+    hole[..., 7, 15] = hole[..., 8, 0] = 1                                  # top right, bottom left
+    assert float(train.hole_mean(patches, hole)) == 3.0
+    assert float(train.hole_mean(patches, 0 * hole)) == 0.0
+
+
 def test_steps_learn(batch):
     task = make_task()
     first, *_, last = [task.step(batch, context(step))["l1"].item() for step in range(40)]
