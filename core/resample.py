@@ -1,7 +1,7 @@
 """Resampling and blurring along one axis.
 
-Both are linear and separable, so several steps applied to an identity give one matrix per axis: a picture becomes
-`rows @ picture @ columns.T`, and single values of an enlarged map can be had without enlarging it.
+Both are linear and separable, so several steps applied to an identity give one matrix per axis: a picture
+becomes `rows @ picture @ columns.T`, and single values of an enlarged map can be had without enlarging it.
 """
 from __future__ import annotations
 

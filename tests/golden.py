@@ -93,13 +93,21 @@ def by_pattern(table: Any, name: str) -> Any:
 
 
 def column_limits(tolerance: Mapping[str, Any], name: str) -> dict[int, float]:
-    """Columns of output `name` that have a tolerance of their own."""
+    """Columns of output `name` that have a tolerance of their own: {"out.a[:,2]": {"atol": A}}."""
     found = {}
     for pattern, entry in tolerance.items():
         match = re.fullmatch(r"(.+)\[:,(\d+)\]", pattern)
         if match and fnmatch.fnmatchcase(name, match[1]):
             found[int(match[2])] = entry["atol"]
     return found
+
+
+def compare_columns(name: str, difference: Tensor, limits: Mapping[int, float]) -> Iterator[Check]:
+    """[rows,columns]: columns without a limit of their own are exact."""
+    each = torch.tensor([limits.get(column, 0.0) for column in range(difference.shape[1])])
+    for limit in sorted(set(each.tolist())):
+        part = difference[:, each == limit]
+        yield Check(f"{name}[within {limit:.2g}]", part.max().item() if part.numel() else 0.0, limit)
 
 
 def compare(name: str, expected: Tensor, found: Tensor | None,
@@ -112,17 +120,14 @@ def compare(name: str, expected: Tensor, found: Tensor | None,
     difference = (found.detach().cpu().double() - expected.double()).abs()
     largest = difference.max().item() if difference.numel() else 0.0
     columns = column_limits(tolerance, plain)
-    if columns:                                            # {"out.a[:,2]": {"atol": A}}: the others are exact
-        limits = torch.tensor([columns.get(column, 0.0) for column in range(expected.shape[1])])
-        for limit in sorted(set(limits.tolist())):
-            part = difference[:, limits == limit]
-            yield Check(f"{name}[within {limit:.2g}]", part.max().item() if part.numel() else 0.0, limit)
+    if columns:
+        yield from compare_columns(name, difference, columns)
         return
     if any(fnmatch.fnmatchcase(plain, pattern) for pattern in tolerance.get("exact", ())):
         yield Check(name, largest, 0.0)
         return
     entry = by_pattern(tolerance, plain)
-    if isinstance(entry, str) and entry.startswith("exact"):
+    if isinstance(entry, str):                            # "exact", "exact, or at most 1 on at most 0.1 % .."
         share = re.search(r"at most (\d+) on at most ([\d.]+) %", entry)
         yield Check(name, largest, float(share[1]) if share else 0.0)
         if share:

@@ -79,6 +79,26 @@ def test_absolute_and_relative_tolerances_add_up():
         assert check.ok is ok
 
 
+def test_columns_have_their_own_tolerance():
+    tolerance = {"out.*.rows[:,1]": {"atol": 0.5}}
+    expected = torch.zeros(2, 3)
+    for found, ok in (([0, 0.4, 0], [True, True]), ([0, 0.6, 0], [True, False]),
+                      ([0, 0, 0.1], [False, True])):
+        checks = list(golden.compare("out.07.rows", expected, torch.tensor([found, [0.0] * 3]), tolerance))
+        assert [check.ok for check in checks] == ok
+    assert all(check.ok for check in golden.compare("out.07.rows", expected[:0], expected[:0], tolerance))
+
+
+def test_tolerances_in_words():
+    tolerance = {"out.NN.a": "exact", "out.pN.a_u8": "exact, or at most 1 on at most 10 % of the values"}
+    for name, found, ok in (("out.03.a", 0, [True]), ("out.03.a", 1, [False]), ("out.xx.a", 0, [False]),
+                            ("out.p3.a_u8", 1, [True, True]), ("out.p3.a_u8", 2, [False, True])):
+        wrong = torch.tensor([found] + [0] * 9)
+        assert [check.ok for check in golden.compare(name, torch.zeros(10), wrong, tolerance)] == ok
+    spread = torch.tensor([1, 1] + [0] * 8)
+    assert not all(check.ok for check in golden.compare("out.p0.a_u8", torch.zeros(10), spread, tolerance))
+
+
 def test_latents_have_their_own_tolerance():
     tolerance = {"max_abs": 1.0, "w_max_abs": 0.1}
     for name, ok in (("out.w", False), ("out.w_trunc[fast]", False), ("out.warp", True)):

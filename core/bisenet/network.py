@@ -46,11 +46,9 @@ class ResNet18(nn.Module):
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         widths = (64, 64, 128, 256, 512)
-        for level in range(1, 5):
-            stride = 1 if level == 1 else 2
-            self.add_module(f"layer{level}", nn.Sequential(
-                BasicBlock(widths[level - 1], widths[level], stride),
-                BasicBlock(widths[level], widths[level], 1)))
+        self.layer1, self.layer2, self.layer3, self.layer4 = (nn.Sequential(
+            BasicBlock(widths[level], widths[level + 1], 2 if level else 1),
+            BasicBlock(widths[level + 1], widths[level + 1], 1)) for level in range(4))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)

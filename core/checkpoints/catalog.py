@@ -12,7 +12,8 @@ class Published:
 
     `files`: names it is known under; the first is the one `models fetch` writes. `url` or `hub`
     ("owner/repository/path") say where it is, `digest` ("md5:..." or "sha256:...") that it is the right one
-    ("" leaves that to the hub); `size` in bytes, 0 = unknown. `beside`: texts fetched into the same folder. `status`: "embedded" comes with the pack, "dead" links no longer answer.
+    ("" leaves that to the hub); `size` in bytes, 0 = unknown. `beside`: texts fetched into the same folder.
+    `status`: "embedded" comes with the pack, "dead" links no longer answer.
     """
 
     name: str

@@ -32,7 +32,7 @@ def paste_person(image: Tensor, result: Tensor, crop: PersonCrop, *, feather: fl
 
 
 def _fade(hole: Tensor, person: Tensor, feather: float) -> Tensor:
-    """[1,h,w] bool each -> share of the result, rising from the rim of the hole to 1 at the person, or sooner."""
+    """[1,h,w] bool each -> share of the result, rising from the hole's rim to 1 at the person, or sooner."""
     to_rim = distance_to(~hole)
     length = (to_rim + distance_to(person)).clamp(max=feather + 1)
     return (to_rim / length).clamp(max=1).masked_fill(person | to_rim.isinf(), 1)

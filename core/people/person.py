@@ -68,8 +68,8 @@ class PersonCrop:
 
     `image`: [3,h,w] 0..1 in steps of 1/255. `mask`: [1,h,w] 0 or 1 = the hole to paint (dilated).
     `segmentation`: [1,h,w] 0 or 1 = the person. `keypoints`: [17,3] x and y as a share of the box, visibility
-    0 for joints outside it. `outline`: [1,h',w'] bool = the person in the picture's own pixels, in the part of
-    the box that lies in the picture.
+    0 for joints outside it. `outline`: [1,h',w'] bool = the person in the picture's own pixels, in that part
+    of the box which lies in the picture.
     """
 
     box: CropBox

@@ -11,8 +11,9 @@ SIZE = {"height": 64, "width": 64}
 
 
 def vitpose(t, **options):
-    backbone = t.VitPoseBackboneConfig(image_size=[256, 192], patch_size=[16, 16], hidden_size=32, num_hidden_layers=2,
-                                       num_attention_heads=2, mlp_ratio=2, out_indices=[2], **options)
+    backbone = t.VitPoseBackboneConfig(
+        image_size=[256, 192], patch_size=[16, 16], hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=2, mlp_ratio=2, out_indices=[2], **options)
     return t.VitPoseForPoseEstimation(t.VitPoseConfig(num_labels=17, use_simple_decoder=not options,
                                                       backbone_config=backbone))
 
@@ -26,14 +27,15 @@ def rt_detr(t):
                                     layer_type="basic", out_features=["stage2", "stage3", "stage4"])
     return t.RTDetrForObjectDetection(t.RTDetrConfig(
         backbone_config=backbone, encoder_in_channels=[8, 16, 16], encoder_hidden_dim=16, encoder_ffn_dim=16,
-        encoder_attention_heads=2, encoder_layers=1, d_model=16, num_queries=20, decoder_in_channels=[16, 16, 16],
-        decoder_ffn_dim=16, decoder_layers=2, decoder_attention_heads=2, num_denoising=0,
-        id2label={0: "person", 1: "bicycle"}))
+        encoder_attention_heads=2, encoder_layers=1, d_model=16, num_queries=20,
+        decoder_in_channels=[16, 16, 16], decoder_ffn_dim=16, decoder_layers=2, decoder_attention_heads=2,
+        num_denoising=0, id2label={0: "person", 1: "bicycle"}))
 
 
 def rf_detr(t, kind="ObjectDetection"):
-    backbone = t.RfDetrDinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2,
-                                    image_size=64, patch_size=16, num_windows=2, out_features=["stage1", "stage2"])
+    backbone = t.RfDetrDinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=64, patch_size=16,
+        num_windows=2, out_features=["stage1", "stage2"])
     return getattr(t, f"RfDetrFor{kind}")(t.RfDetrConfig(
         backbone_config=backbone, d_model=32, decoder_layers=2, decoder_self_attention_heads=2,
         decoder_cross_attention_heads=2, decoder_ffn_dim=32, decoder_n_points=2, num_queries=12, group_detr=1,
@@ -46,9 +48,10 @@ def rf_detr_seg(t):
 
 def sam(t):
     hiera = t.Sam2HieraDetConfig(
-        hidden_size=8, num_attention_heads=1, blocks_per_stage=[1, 1, 2, 1], embed_dim_per_stage=[8, 16, 32, 64],
-        num_attention_heads_per_stage=[1, 2, 4, 8], window_size_per_stage=[4, 2, 4, 2], global_attention_blocks=[3],
-        image_size=[64, 64], window_positional_embedding_background_size=[4, 4])
+        hidden_size=8, num_attention_heads=1, blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=[8, 16, 32, 64], num_attention_heads_per_stage=[1, 2, 4, 8],
+        window_size_per_stage=[4, 2, 4, 2], global_attention_blocks=[3], image_size=[64, 64],
+        window_positional_embedding_background_size=[4, 4])
     vision = t.Sam2VisionConfig(backbone_config=hiera, backbone_channel_list=[64, 32, 16, 8],
                                 backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]], fpn_hidden_size=32)
     return t.Sam2Model(t.Sam2Config(
@@ -97,7 +100,10 @@ def model_file(transformers, tmp_path_factory):
         if not folder.exists():
             with torch.random.fork_rng():
                 torch.manual_seed(0)
-                MODELS[name](transformers).eval().save_pretrained(folder)
+                try:
+                    MODELS[name](transformers).eval().save_pretrained(folder)
+                except AttributeError as error:
+                    pytest.skip(f"transformers {transformers.__version__} is too old: {error}")
             if name != "rt_detr":
                 (folder / "preprocessor_config.json").write_text(json.dumps({"size": SIZE}))
         return folder / "model.safetensors"

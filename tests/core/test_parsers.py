@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from anyone.core import parsers
 from anyone.core.bisenet.infer import REGIONS as BISENET_REGIONS
 from anyone.core.bisenet.weights import SYSTEM as BISENET
 from anyone.core.checkpoints import LoadedNet
@@ -17,6 +18,8 @@ from anyone.core.segformer.weights import SYSTEM as SEGFORMER
 from torch import nn
 
 COLOURS = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
+MEAN = torch.tensor([.485, .456, .406])[:, None, None]
+DEVIATION = torch.tensor([.229, .224, .225])[:, None, None]
 
 
 class KnowsColours(nn.Module):
@@ -28,7 +31,7 @@ class KnowsColours(nn.Module):
         self.places = [list(names).index(region) for region in regions]
 
     def scores(self, x):
-        x = x * torch.tensor([.229, .224, .225])[:, None, None] + torch.tensor([.485, .456, .406])[:, None, None]
+        x = x * DEVIATION + MEAN
         out = torch.zeros(len(x), len(self.config.id2label), *x.shape[2:])
         out[:, 0] = 0.1
         for place, colour in zip(self.places, COLOURS, strict=True):
@@ -78,9 +81,9 @@ def test_people_are_parsed_one_by_one(clothes, flip):
     image = torch.stack([striped((0, 30, 2), (30, 60, 0), (60, 100, 1)), torch.ones(100, 200, 3)])
     masks = torch.zeros(2, 100, 200, dtype=torch.bool)
     masks[0, 10:90, 20:60], masks[1, 50:99, 120:180] = True, True
-    nobody = pose_of()
-    found = [Detection(PoseFrame(200, 100, (nobody, nobody)), masks, torch.zeros(100, 200, dtype=torch.uint8)),
-             Detection(PoseFrame(200, 100), masks[:0], torch.zeros(100, 200, dtype=torch.uint8))]
+    nobody, unknown = pose_of(), torch.zeros(100, 200, dtype=torch.uint8)
+    found = [Detection(PoseFrame(200, 100, (nobody, nobody)), masks, unknown),
+             Detection(PoseFrame(200, 100), masks[:0], unknown)]
     regions = parse_people(clothes, image, found, flip=flip, runtime=Runtime("cpu"))
     assert regions.names == PERSON_REGIONS and regions.labels.shape == (2, 100, 200)
     assert [PERSON_REGIONS[regions.labels[0, y, 40]] for y in (15, 45, 80)] == ["head", "top", "trousers"]
@@ -100,18 +103,31 @@ def test_faces_are_parsed_where_heads_are(faces):
     assert not regions.labels[0, :, 90:150].any() and not regions.labels[0, 65:].any()
 
 
-def test_mirrored_parts_change_sides(faces):
-    """A network that calls the picture's left half the left eye must be told when it looks at a mirror."""
-    image = striped((30, 60, 1))[None]
+def test_mirrored_parts_change_sides():
+    swapped = [FACE_REGIONS[i] for i in parsers._other_side(FACE_REGIONS)]
+    changed = {name: other for name, other in zip(FACE_REGIONS, swapped, strict=True) if name != other}
+    assert changed == {"l_eye": "r_eye", "r_eye": "l_eye", "l_brow": "r_brow", "r_brow": "l_brow",
+                       "l_ear": "r_ear", "r_ear": "l_ear"}                        # but l_lip is the lower lip
+    assert [ATR_LABELS[i] for i in parsers._other_side(ATR_LABELS)][9:16] == \
+        ["right-shoe", "left-shoe", "face", "right-leg", "left-leg", "right-arm", "left-arm"]
+
+
+def test_the_mirrored_picture_votes():
+    """A network that calls whatever is on the picture's left the left eye agrees with its mirrored self."""
+    class Sides(nn.Module):
+        def forward(self, x):
+            out = torch.zeros(len(x), 19, *x.shape[2:])
+            out[:, BISENET_REGIONS.index("l_eye"), :, :x.shape[3] // 2] = 1
+            out[:, BISENET_REGIONS.index("r_eye"), :, x.shape[3] // 2:] = 1
+            return out
+
     near = pose_of(nose=(40.0, 38.0), right_eye=(35.0, 32.0), left_eye=(45.0, 32.0))
-    frame = PoseFrame(200, 100, (near,))
-    plain = parse_faces(faces, image, [frame], runtime=Runtime("cpu")).labels[0, 45, 40]
-    both = parse_faces(faces, image, [frame], flip=True, runtime=Runtime("cpu")).labels[0, 45, 40]
-    assert FACE_REGIONS[plain] == "l_eye" and FACE_REGIONS[both] in ("l_eye", "r_eye")
+    net, frame = LoadedNet(Sides(), BISENET, "sides"), PoseFrame(200, 100, (near,))
+    regions = parse_faces(net, striped()[None], [frame], flip=True, runtime=Runtime("cpu"))
+    assert [FACE_REGIONS[regions.labels[0, 40, x]] for x in (25, 55)] == ["l_eye", "r_eye"]
 
 
 def test_large_faces_are_decided_small(faces, monkeypatch):
-    from anyone.core import parsers
     monkeypatch.setattr(parsers, "LARGEST", 20)
     near = pose_of(nose=(40.0, 38.0), right_eye=(35.0, 32.0), left_eye=(45.0, 32.0))
     labels = parse_faces(faces, striped((30, 60, 0))[None], [PoseFrame(200, 100, (near,))],

@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
+import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -160,6 +161,51 @@ def test_fetch_from_the_hub(tmp_path, monkeypatch):
                         hub="owner/name/folder/x.ckpt", digest=f"md5:{hashlib.md5(DATA).hexdigest()}")
     assert cli.fetch(hub_row, Runtime(root=tmp_path)).read_bytes() == DATA
     assert files(tmp_path) == ["toy.ckpt"] and not list(tmp_path.rglob("*.part"))
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub of two files, the large one with a digest; `hub.digest` may be changed."""
+    import huggingface_hub
+
+    class Hub:
+        files = {"model.safetensors": DATA, "config.json": b"{}"}
+        digest = hashlib.sha256(DATA).hexdigest()
+
+        def download(self, repository, file, local_dir):
+            self.fetched.append(f"{repository}/{file}")
+            local_dir.mkdir(parents=True, exist_ok=True)
+            (local_dir / file).write_bytes(self.files[file])
+            return str(local_dir / file)
+
+        def metadata(self, url):
+            etag = self.digest if url.endswith("model.safetensors") else "0" * 40          # as git names it
+            return types.SimpleNamespace(etag=etag)
+
+    hub = Hub()
+    hub.fetched = []
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub.download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", hub.metadata)
+    return hub
+
+
+FOLDER = Published("toy", "Toy", "toy", "inpainter", ("detection/toy/model.safetensors",), "MIT", "yes",
+                   "alive", hub="owner/name/model.safetensors", beside=("config.json",))
+
+
+def test_fetch_a_model_folder_once(tmp_path, hub):
+    path = cli.fetch(FOLDER, Runtime(root=tmp_path))
+    assert path == tmp_path / "models" / "anyone" / "detection" / "toy" / "model.safetensors"
+    assert path.read_bytes() == DATA and files(tmp_path) == ["config.json", "model.safetensors"]
+    assert cli.fetch(FOLDER, Runtime(root=tmp_path)) == path
+    assert hub.fetched == ["owner/name/config.json", "owner/name/model.safetensors"]
+
+
+def test_the_hubs_own_digest_counts(tmp_path, hub):
+    hub.digest = "f" * 64
+    with pytest.raises(ValueError, match="model.safetensors came with sha256 .* instead of ffff.*; removed"):
+        cli.fetch(FOLDER, Runtime(root=tmp_path))
+    assert not list(tmp_path.rglob("model.safetensors"))
 
 
 def test_dead_rows_say_what_to_do(tmp_path):

@@ -54,7 +54,7 @@ def test_strips_do_not_matter(maps_of, standing, monkeypatch):
 def test_nobody():
     empty = decode.ScaleMaps(torch.zeros(38, 5, 4), torch.zeros(19, 5, 4), torch.eye(5), torch.eye(4))
     bodies = decode.decode([empty])
-    assert bodies.peaks.shape == (0, 4) and bodies.connections.shape == (0, 4) and bodies.people.shape == (0, 20)
+    assert bodies.peaks.shape == bodies.connections.shape == (0, 4) and bodies.people.shape == (0, 20)
 
 
 def test_a_fragment_is_nobody(maps_of, standing):

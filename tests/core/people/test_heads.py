@@ -20,7 +20,8 @@ def test_the_largest_of_three_measures_counts():
     assert head_square(pose_of(nose=(50.0, 20.0), neck=(50.0, 40.0))).width == 44
 
 
-@pytest.mark.parametrize("points", [{}, {"nose": (1.0, 2.0)}, {"right_ear": (1.0, 1.0), "left_ear": (9.0, 1.0)}])
+@pytest.mark.parametrize("points", [
+    {}, {"nose": (1.0, 2.0)}, {"right_ear": (1.0, 1.0), "left_ear": (9.0, 1.0)}])
 def test_no_face_no_square(points):
     assert head_square(pose_of(**points)) is None
 

@@ -11,13 +11,13 @@ from anyone.core.regions import (
     face_to_person,
 )
 
-EARLY = ["background", "skin", "nose", "r_eye", "l_eye", "r_brow", "l_brow", "r_ear", "l_ear", "mouth", "u_lip",
-         "l_lip", "neck", "hair", "neck_l", "cloth", "eye_g", "hat", "ear_r"]
+EARLY = ["background", "skin", "nose", "r_eye", "l_eye", "r_brow", "l_brow", "r_ear", "l_ear", "mouth",
+         "u_lip", "l_lip", "neck", "hair", "neck_l", "cloth", "eye_g", "hat", "ear_r"]
 
 
 def test_the_19_regions():
     assert len(FACE_REGIONS) == len(FACE_PALETTE) == 19
-    assert [FACE_REGIONS.index(name) for name in ("l_eye", "r_eye", "hair", "ear_r", "cloth")] == [4, 5, 13, 15, 18]
+    assert [FACE_REGIONS[i] for i in (4, 5, 13, 15, 18)] == ["l_eye", "r_eye", "hair", "ear_r", "cloth"]
     assert FACE_PALETTE[FACE_REGIONS.index("neck")] == (255, 153, 51)
 
 
@@ -28,8 +28,9 @@ def test_an_early_conversion_has_another_order():
 
 
 def test_atr_by_name_in_any_order():
-    names = ["Background", "Hat", "Hair", "Sunglasses", "Upper-clothes", "Skirt", "Pants", "Dress", "Belt", "Left-shoe",
-             "Right-shoe", "Face", "Left-leg", "Right-leg", "Left-arm", "Right-arm", "Bag", "Scarf"]
+    names = ["Background", "Hat", "Hair", "Sunglasses", "Upper-clothes", "Skirt", "Pants", "Dress", "Belt",
+             "Left-shoe", "Right-shoe", "Face", "Left-leg", "Right-leg", "Left-arm", "Right-arm", "Bag",
+             "Scarf"]
     assert atr_ids(names).tolist() == list(range(18))
     assert atr_ids(names[::-1]).tolist() == list(range(18))[::-1]
 
@@ -41,7 +42,8 @@ def test_unknown_names(lookup, words):
 
 
 def test_atr_to_person():
-    labels = torch.tensor([ATR_LABELS.index(name) for name in ("pants", "left-arm", "right-leg", "bag", "face", "hat")])
+    names = ("pants", "left-arm", "right-leg", "bag", "face", "hat")
+    labels = torch.tensor([ATR_LABELS.index(name) for name in names])
     assert [PERSON_REGIONS[i] for i in atr_to_person(labels)] == \
         ["trousers", "arms", "legs", "accessory", "head", "headwear"]
 

@@ -34,7 +34,7 @@ def test_points_inside_are_of_trunk_and_limbs():
 
 def test_points_outside_are_on_others_who_are_near():
     left, right, far = make_prompts([person(60, 50.0), person(90, 50.0), person(400, 50.0)])
-    assert left.outside.tolist() == [[90, 75]] and right.outside.tolist() == [[60, 75]] and len(far.outside) == 0
+    assert [one.outside.tolist() for one in (left, right, far)] == [[[90, 75]], [[60, 75]], []]
     assert len(left.inside) + len(left.outside) <= MAXIMUM_POINTS
 
 
@@ -74,7 +74,8 @@ def test_a_mask_beside_its_points_is_asked_for_again(model, monkeypatch):
         return torch.full((len(prompts), 16, 16), 1.0 if boxes_only else -1.0)
 
     monkeypatch.setattr(infer, "ask", answer)
-    masks = refine_masks(net, torch.rand(3, 200, 200), make_prompts([person(60, 50.0)]), runtime=Runtime("cpu"))
+    prompts = make_prompts([person(60, 50.0)])
+    masks = refine_masks(net, torch.rand(3, 200, 200), prompts, runtime=Runtime("cpu"))
     assert asked == [(1, False), (1, True)] and (masks == 1).all()
 
 

@@ -2,10 +2,12 @@ import pytest
 import torch
 from anyone.core.vitpose.crop import HEIGHT, WIDTH, crop, grow, to_picture
 
-MEAN, DEVIATION = (torch.tensor(values)[:, None, None] for values in ((.485, .456, .406), (.229, .224, .225)))
+MEAN = torch.tensor([.485, .456, .406])[:, None, None]
+DEVIATION = torch.tensor([.229, .224, .225])[:, None, None]
 
 
-@pytest.mark.parametrize(("box", "size"), [((10, 20, 40, 60), (37.5, 50.0)), ((0, 0, 90, 10), (112.5, 150.0))])
+@pytest.mark.parametrize(("box", "size"), [
+    ((10, 20, 40, 60), (37.5, 50.0)), ((0, 0, 90, 10), (112.5, 150.0))])
 def test_boxes_grow_to_the_aspect(box, size):
     x, y, width, height = grow(torch.tensor([box]).float())[0].tolist()
     assert (x, y) == ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
