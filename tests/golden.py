@@ -127,7 +127,7 @@ def compare(name: str, expected: Tensor, found: Tensor | None,
         yield Check(name, largest, 0.0)
         return
     entry = by_pattern(tolerance, plain)
-    if isinstance(entry, str):                            # "exact", "exact, or at most 1 on at most 0.1 % .."
+    if isinstance(entry, str):                            # "exact, or at most 1 on at most 0.1 % of .."
         share = re.search(r"at most (\d+) on at most ([\d.]+) %", entry)
         yield Check(name, largest, float(share[1]) if share else 0.0)
         if share:

@@ -1,9 +1,14 @@
 """Overlapping masks -> disjoint ones."""
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .boxes import tight_box
+from .person import CropBox
 
 
 def divide_masks(logits: Tensor, scores: Tensor, height: int, width: int) -> Tensor:
@@ -14,8 +19,26 @@ def divide_masks(logits: Tensor, scores: Tensor, height: int, width: int) -> Ten
     owner = torch.full((height, width), -1, dtype=torch.int32)
     surest = torch.zeros(height, width)
     for number, (mask, score) in enumerate(zip(logits, scores.tolist(), strict=True)):
-        large = F.interpolate(mask[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
+        box = _enlarged_box(mask, height, width)
+        window = slice(box.y0, box.y1), slice(box.x0, box.x1)
+        large = _enlarged(mask, box, height, width)
         claim = torch.where(large > 0, large.sigmoid() * score, 0.0)
-        owner = torch.where(claim > surest, number, owner)
-        surest = torch.maximum(surest, claim)
+        owner[window] = torch.where(claim > surest[window], number, owner[window])
+        surest[window] = torch.maximum(surest[window], claim)
     return owner == torch.arange(len(logits))[:, None, None]
+
+
+def _enlarged_box(mask: Tensor, height: int, width: int) -> CropBox:
+    """The pixels of the picture that a mask of logits can reach."""
+    tight = tight_box(mask > 0) or CropBox(0, 0, 0, 0)
+    y, x = height / mask.shape[0], width / mask.shape[1]
+    return CropBox(math.floor((tight.x0 - 1) * x), math.floor((tight.y0 - 1) * y), math.ceil((tight.x1 + 1) * x),
+                   math.ceil((tight.y1 + 1) * y)).clipped(height, width)
+
+
+def _enlarged(mask: Tensor, box: CropBox, height: int, width: int) -> Tensor:
+    """[h,w] -> a window of the mask at the picture's size, bilinear."""
+    y = (torch.arange(box.y0, box.y1) + 0.5) * (2 / height) - 1
+    x = (torch.arange(box.x0, box.x1) + 0.5) * (2 / width) - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]                      # [1,h,w,2]
+    return F.grid_sample(mask[None, None], grid, "bilinear", "border", align_corners=False)[0, 0]
