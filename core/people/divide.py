@@ -32,8 +32,8 @@ def _enlarged_box(mask: Tensor, height: int, width: int) -> CropBox:
     """The pixels of the picture that a mask of logits can reach."""
     tight = tight_box(mask > 0) or CropBox(0, 0, 0, 0)
     y, x = height / mask.shape[0], width / mask.shape[1]
-    return CropBox(math.floor((tight.x0 - 1) * x), math.floor((tight.y0 - 1) * y), math.ceil((tight.x1 + 1) * x),
-                   math.ceil((tight.y1 + 1) * y)).clipped(height, width)
+    return CropBox(math.floor((tight.x0 - 1) * x), math.floor((tight.y0 - 1) * y),
+                   math.ceil((tight.x1 + 1) * x), math.ceil((tight.y1 + 1) * y)).clipped(height, width)
 
 
 def _enlarged(mask: Tensor, box: CropBox, height: int, width: int) -> Tensor:

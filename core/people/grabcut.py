@@ -27,22 +27,29 @@ _CERTAIN, _PROBABLE, _POSSIBLE, _RIM = -0.03, 0.0, 0.12, 0.6
 def grabcut_people(picture: Tensor, poses: Sequence[Pose]) -> Tensor:
     """`picture` [3,H,W] 0..1 and everybody's pose -> [N,H,W] bool, one mask per pose; they do not overlap.
 
-    A pose without a bone has an empty mask. The same arguments always give the same masks.
+    A pose without a bone has an empty mask. The same arguments always give the same masks: people are cut out
+    in threads of our own, because OpenCV has one random state per thread, so nobody else's is touched.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     height, width = picture.shape[1:]
     bodies = [Silhouette(pose.scaled(width, height)) for pose in poses]
     owner = torch.full((height, width), -1, dtype=torch.int32)
     nearest = torch.full((height, width), torch.inf)
     boxes = [_surroundings(body).clipped(height, width) for body in bodies]
-    for number, (body, box) in enumerate(zip(bodies, boxes, strict=True)):
-        if not box.width or not box.height:
-            continue
-        others = [bodies[i] for i, other in enumerate(boxes) if i != number and other.meets(box)]
-        distance = _cut(picture[:, box.y0:box.y1, box.x0:box.x1], body, others, box)
-        window = slice(box.y0, box.y1), slice(box.x0, box.x1)
-        wins = distance < nearest[window]
-        owner[window] = torch.where(wins, number, owner[window])
-        nearest[window] = torch.where(wins, distance, nearest[window])
+    seen = [number for number, box in enumerate(boxes) if box.width and box.height]
+
+    def cut(number: int) -> Tensor:
+        box = boxes[number]
+        others = [bodies[i] for i in seen if i != number and boxes[i].meets(box)]
+        return _cut(picture[:, box.y0:box.y1, box.x0:box.x1], bodies[number], others, box)
+
+    with ThreadPoolExecutor() as threads:
+        for number, distance in zip(seen, threads.map(cut, seen), strict=True):
+            window = slice(boxes[number].y0, boxes[number].y1), slice(boxes[number].x0, boxes[number].x1)
+            wins = distance < nearest[window]
+            owner[window] = torch.where(wins, number, owner[window])
+            nearest[window] = torch.where(wins, distance, nearest[window])
     return owner == torch.arange(len(poses))[:, None, None]
 
 
@@ -84,25 +91,15 @@ def _trimap(distance: Tensor, others: Sequence[Tensor]) -> np.ndarray:
 
 
 def _grabcut(colours: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """[h,w] bool: those connected parts of GrabCut's foreground that hold something certain.
-
-    Runs in a thread of its own, because OpenCV has one random state per thread: so nobody else's is touched,
-    and the result does not depend on what ran before.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
+    """[h,w] bool: those connected parts of GrabCut's foreground that hold something certain. Sets the random
+    state of its thread."""
     import cv2
 
-    def run() -> np.ndarray:
+    mask = trimap & 1                                     # GC_FGD and GC_PR_FGD are odd
+    if mask.any() and not mask.all():                     # else there is nothing to tell apart
         cv2.setRNGSeed(0)
         models = np.zeros((2, 1, 65))
-        mask, _, _ = cv2.grabCut(colours, trimap.copy(), (0, 0, 1, 1), models[0], models[1], _ITERATIONS,
-                                 cv2.GC_INIT_WITH_MASK)
-        return np.asarray(mask, np.uint8) & 1             # GC_FGD and GC_PR_FGD are odd
-
-    mask = trimap & 1
-    if mask.any() and not mask.all():                     # else there is nothing to tell apart
-        with ThreadPoolExecutor(1) as thread:
-            mask = thread.submit(run).result()
+        cv2.grabCut(colours, trimap, (0, 0, 1, 1), models[0], models[1], _ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        mask = trimap & 1
     _, parts = cv2.connectedComponents(mask, connectivity=8)
     return (mask > 0) & np.isin(parts, np.unique(parts[trimap == cv2.GC_FGD]))
