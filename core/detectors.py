@@ -12,7 +12,7 @@ from .checkpoints.system import LoadedNet
 from .detr.infer import Found, find_people
 from .image import image_to_bchw
 from .parsers import parse_people
-from .people import Detection, divide_masks, grabcut_people
+from .people import Detection, divide_masks, fill_regions, grabcut_people
 from .pose import Pose, PoseFrame, from_coco, oks
 from .runtime import Runtime
 from .sam.infer import refine_masks
@@ -73,11 +73,11 @@ def detect_people(detector: LoadedNet | Detector, image: Tensor, *, threshold: f
 
 
 def _refined(refiner: LoadedNet, picture: Tensor, found: Detection, runtime: Runtime) -> Detection:
-    """The same people with the masks a refiner makes of their joints."""
+    """The same people with the masks a refiner makes of their joints; known regions are spread over them."""
     poses = found.frame.people
     logits = refine_masks(refiner, picture, make_prompts(poses), runtime=runtime)
     masks = divide_masks(logits, torch.ones(len(poses)), *picture.shape[1:])
-    return _largest_first(poses, masks, picture)
+    return replace(_largest_first(poses, masks, picture), regions=fill_regions(found.regions, masks.any(0)))
 
 
 def _find_in_boxes(detector: Detector, pictures: list[Tensor], threshold: float, max_people: int, flip: bool,
@@ -115,7 +115,7 @@ def _put_together(detector: Detector, picture: Tensor, found: Found, poses: Sequ
                   runtime: Runtime) -> Detection:
     height, width = picture.shape[1:]
     has_masks = detector.masks is not None or found.masks is not None
-    if len(poses) and not has_masks and detector.poses is None:
+    if not has_masks and detector.poses is None:
         raise ValueError(f"{detector.finder.name} finds boxes only; give the detector a pose estimator "
                          "(ViTPose) or a mask refiner (SAM 2), or take a finder with masks (RF-DETR-Seg).")
     kept = [i for i in _each_once(poses) if has_masks or poses[i].present.any()]

@@ -1,6 +1,6 @@
 """People in pictures: masks, boxes, cutting out and pasting back."""
 from .boxes import disjoint_groups, person_box, processing_order, tight_box
-from .clothes import person_regions
+from .clothes import fill_regions, person_regions
 from .crop import crop_person
 from .detection import Detection
 from .divide import divide_masks
@@ -20,7 +20,7 @@ from .paste import paste_person
 from .person import CropBox, CropSettings, Person, PersonCrop
 
 __all__ = ["CropBox", "CropSettings", "Detection", "Person", "PersonCrop", "crop_person", "cut_square",
-           "disjoint_groups", "divide_masks", "grabcut_people", "head_square", "lay_labels", "mask_from_pose",
-           "paste_person", "person_box", "person_regions", "processing_order", "read_boxes", "read_points",
-           "read_segs", "split_mask", "tight_box", "write_bounding_boxes", "write_boxes", "write_points",
-           "write_segs"]
+           "disjoint_groups", "divide_masks", "fill_regions", "grabcut_people", "head_square", "lay_labels",
+           "mask_from_pose", "paste_person", "person_box", "person_regions", "processing_order",
+           "read_boxes", "read_points", "read_segs", "split_mask", "tight_box", "write_bounding_boxes",
+           "write_boxes", "write_points", "write_segs"]

@@ -42,7 +42,7 @@ def person_regions(labels: Tensor, mask: Tensor, pose: Pose | None = None) -> Te
     bare = (mask & (labels == 0)).nonzero()
     throat = bare[_to_segment(bare.flip(1) + 0.5, joints[_NOSE], joints[_NECK]) < _NECK_WIDTH * torso]
     regions[throat[:, 0], throat[:, 1]] = _HEAD
-    return _filled(regions, mask)
+    return fill_regions(regions, mask)
 
 
 def is_sleeve(upper: Tensor, joints: Tensor, torso: float) -> Tensor:
@@ -111,10 +111,12 @@ def _settle_belt(regions: Tensor, belt: Tensor) -> None:
         regions[belt] = touched.most_common(1)[0][0]
 
 
-def _filled(regions: Tensor, mask: Tensor) -> Tensor:
-    """Pixels of the mask without a region take the nearest one's."""
+def fill_regions(regions: Tensor, mask: Tensor) -> Tensor:
+    """The regions [H,W] uint8 inside the mask [H,W] bool; its pixels without a region take the nearest one's.
+    All 0 stays all 0."""
     import cv2
 
+    regions = torch.where(mask, regions, 0)
     holes = mask & (regions == 0)
     if not holes.any() or not regions.any():
         return regions

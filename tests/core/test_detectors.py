@@ -95,11 +95,13 @@ def test_a_finder_with_masks_can_be_alone(image):
 
 
 def test_a_finder_of_boxes_needs_help(image):
-    with pytest.raises(ValueError, match="finder finds boxes only; give the detector a pose estimator"):
-        detect_people(finder(masks=False), image, runtime=Runtime("cpu"))
+    for scores in (SCORES, SCORES / 9):                   # also where nobody is
+        with pytest.raises(ValueError, match="finder finds boxes only; give the detector a pose estimator"):
+            detect_people(finder(masks=False, scores=scores), image, runtime=Runtime("cpu"))
     one, = detect_people(Detector(finder(masks=False), estimator()), image, runtime=Runtime("cpu"))
     assert len(one.frame.people) == 2 and one.masks.any(2).any(1).all()                  # by GrabCut
-    nobody, = detect_people(finder(masks=False, scores=SCORES / 9), image, runtime=Runtime("cpu"))
+    nobody, = detect_people(Detector(finder(masks=False, scores=SCORES / 9), estimator()), image,
+                            runtime=Runtime("cpu"))
     assert nobody.masks.shape == (0, 160, 120)
 
 
@@ -168,4 +170,7 @@ def test_a_refiner_serves_any_detector(model, image):
     plain, = detect_people(net, drawn, runtime=Runtime("cpu"))
     refined, = detect_people(Detector(net, masks=model("sam")), drawn, runtime=Runtime("cpu"))
     assert len(refined.frame.people) == len(plain.frame.people)
-    assert not torch.equal(refined.masks, plain.masks) and not refined.regions.any()
+    assert not torch.equal(refined.masks, plain.masks)
+    assert torch.equal(refined.regions > 0, refined.masks.any(0))
+    kept = refined.masks.any(0) & plain.masks.any(0)
+    assert torch.equal(refined.regions[kept], plain.regions[kept])

@@ -1,7 +1,6 @@
 """Golden runners of OpenPose: the body network with its input, and decoding."""
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ def run_body(case: Any) -> dict[str, Tensor]:
     net = weights.build(case.state(kept=torch.zeros), {}).eval()
     found = {}
     for name, picture in case.inputs.items():
-        number = re.fullmatch(r"in\.(\w+)\.image_u8", name)[1]
+        number = name.split(".")[1]
         chw = picture.movedim(-1, 0).float()
         if number.startswith("p"):
             scale, = (entry["scale_search"] for entry in case.json["preprocessing"] if entry["id"] == number)
@@ -29,7 +28,7 @@ def run_body(case: Any) -> dict[str, Tensor]:
 
 
 def run_decode(case: Any) -> dict[str, Tensor]:
-    found = {}
+    found: dict[str, Tensor] = {}
     for entry in case.json["cases"]:
         number = entry["id"]
         maps = direct_maps(case, number) if entry.get("direct") else enlarged_maps(case, entry)
