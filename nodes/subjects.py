@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..core.checkpoints import LoadedNet, load_as
-from ..core.detect import Detection, detect_people
+from ..core.detectors import detect_people
 from ..core.image import bchw_to_image, cycle_to, fit_mask, image_to_bchw, mask_to_bhw
-from ..core.people import Person, mask_from_pose, split_mask
+from ..core.people import Detection, Person, mask_from_pose, split_mask
 from ..core.pose import Pose, PoseFrame, to_coco
 from . import host
 from .load import DETECTOR_WEIGHTS
