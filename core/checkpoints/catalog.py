@@ -89,11 +89,13 @@ CATALOG: tuple[Published, ...] = (
     Published(
         "triagan-person", "TriA-GAN person inpainter, trained on procedural people", "triagan", "inpainter",
         ("triagan-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        note="See weights/triagan-person.md."),
+        digest="sha256:bebf954efb5f6a43c96757bc9fba7e91850df52596cc29a8a068cc46b67ab479",
+        size=3_962_622, note="See weights/triagan-person.md."),
     Published(
         "detect-person", "Person detector, trained on procedural people", "detect", "detector",
         ("detect-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        note="See weights/detect-person.md."),
+        digest="sha256:ee217a53d6c3a01b28dcd4e8bfc33466243e08c2431ca2fca1354acc28358c41",
+        size=1_859_138, note="See weights/detect-person.md."),
     _triagan(
         "triagan-body", "TriA-GAN body, 288x160 (arXiv 2304.03164)",
         "e62a306a-5295-47dd-8a0e-4f7c05b9ecd44c9fbc76-5ce2-4dd0-9454-04776bef2745659fbec7-fa0a-485b-8501-c94a2439b601",
