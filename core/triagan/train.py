@@ -162,7 +162,7 @@ class TriaganTask(Task):
         # The style net's run-time gain of 0.01 would freeze it: regression on identities needs it to learn.
         groups: list[dict[str, Any]] = [{"params": rest}, {"params": style, "lr": 50 * lr}]
         self.g_optimizer = torch.optim.Adam(groups, lr, (0.5, 0.99))
-        self.d_optimizer = torch.optim.Adam(discriminator.parameters(), 2e-3, (0.0, 0.99))
+        self.d_optimizer = torch.optim.Adam(discriminator.parameters(), 1e-3, (0.0, 0.99))
         self.optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
         self.adversarial_from, self.adversarial_weight = adversarial_from, adversarial_weight
 
