@@ -1,4 +1,4 @@
-"""Times plain against fast networks, procedural people, and the pack's import.
+"""Times plain against fast networks, detectors, procedural people, and the pack's import.
 
     python run.py bench                 the table of the README
     python run.py bench --quick --json  two rounds instead of five, for machines
@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from .bench_detectors import detector_readings
 from .checkpoints import embedded, read
 from .detect.network import SIDE, Detector
 from .runtime import Progress, Runtime, TerminalProgress
@@ -168,7 +169,8 @@ def measure(rounds: int, runtime: Runtime) -> dict[str, list[dict[str, object]]]
                for timing in time_network(name, forms, rounds, runtime)]
     people = [{"size": f"{size}x{size}", "per_cpu_second": people_per_second(size, rounds)}
               for size in PEOPLE_SIZES]
-    return {"networks": timings, "procedural people": people,
+    readings = [asdict(reading) for reading in detector_readings(rounds, runtime)]
+    return {"networks": timings, "detectors": readings, "procedural people": people,
             "import": [{"cpu_seconds_beyond_torch_and_numpy": import_seconds(rounds)}]}
 
 

@@ -17,7 +17,7 @@ from ..training import Batch
 from .labels import Labels
 from .network import CELL, GRID, SIDE
 
-MOSAIC = 0.2                                              # share of pictures made of four
+MOSAIC = 0.15                                             # share of pictures made of four
 
 
 def _swapped(name: str) -> str:
@@ -81,7 +81,7 @@ def _rows(batch: Batch, rows: slice | Tensor) -> Batch:
 
 
 def _single(picture: Batch, generator: torch.Generator) -> tuple[Tensor, Labels]:
-    return _warp(picture, _random_view(picture, generator, low=0.4, high=1.7, spread=0.15))
+    return _warp(picture, _random_view(picture, generator, low=0.6, high=1.5, spread=0.15))
 
 
 def _mosaic(four: list[Batch]) -> Batch:

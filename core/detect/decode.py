@@ -81,8 +81,8 @@ def assign(maps: Maps, centres: Tensor, sizes: Tensor) -> People:
     x, y = places.round().long().clamp(0, GRID - 1).unbind(-1)
     votes = (places + 0.5) / GRID + maps.centre[0][:, y, x].movedim(0, -1)                # [18,K,2]
     miss = (votes[None] - centres[:, None, None]).norm(dim=-1) / sizes[:, None, None]     # [N,18,K]
-    cells = (maps.centre[0] + cell_centres(centres.device))[None] - centres[:, :, None, None]
-    own = _nearest(cells.norm(dim=1) / sizes[:, None, None])                              # [N,64,64]
+    x, y = ((maps.centre[0] + cell_centres(centres.device))[None] - centres[:, :, None, None]).unbind(1)
+    own = _nearest(torch.hypot(x, y) / sizes[:, None, None])                              # [N,64,64]
     masks = maps.mask[0].sigmoid() * own
     if not len(centres):
         return People(places.new_zeros(0, 18, 2), scores.new_zeros(0, 18), masks, centres, sizes)
@@ -105,14 +105,20 @@ def find_peaks(heat: Tensor) -> tuple[Tensor, Tensor]:
 
     Between cells the place is the top of the parabola through the logarithms, exact for a Gaussian.
     """
-    highest = F.max_pool2d(heat[None], 3, 1, 1)[0]
-    peaks = torch.where((heat == highest) & (heat >= FLOOR), heat, 0.0).flatten(1)
+    peaks = torch.where((heat == _highest_around(heat)) & (heat >= FLOOR), heat, 0.0).flatten(1)
     scores, index = peaks.topk(PEAKS, dim=1)                                              # [18,K]
     log = F.pad(heat.clamp(min=1e-6).log()[None], (1, 1, 1, 1), mode="replicate")[0].flatten(1)
     stride = GRID + 2
     middle = (index // GRID + 1) * stride + index % GRID + 1
     offsets = [_vertex(log, middle, step) for step in (1, stride)]
     return torch.stack([index % GRID + offsets[0], index // GRID + offsets[1]], -1), scores
+
+
+def _highest_around(heat: Tensor) -> Tensor:
+    """[J,h,w] -> the same: maximum of 3x3 cells, several times faster than `max_pool2d` on a CPU."""
+    padded = F.pad(heat, (1, 1, 1, 1), value=-torch.inf)
+    rows = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    return torch.maximum(torch.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
 def _vertex(log: Tensor, middle: Tensor, step: int) -> Tensor:

@@ -141,8 +141,17 @@ def paint(sightings: Sequence[Sighting], height: int, width: int, runtime: Runti
             wins = large[0] > surest[window]
             owner[window] = torch.where(wins, number, owner[window])
             surest[window] = torch.where(wins, large[0], surest[window])
-            regions[window] = torch.where(wins, (large[1:].argmax(0) + 1).byte(), regions[window])
+            regions[window] = torch.where(wins, largest(large[1:]) + 1, regions[window])
     return owner == torch.arange(1, len(sightings) + 1)[:, None, None], regions
+
+
+def largest(planes: Tensor) -> Tensor:
+    """[C,h,w] -> [h,w] uint8: the first largest plane, several times faster than `argmax` on a CPU."""
+    best, index = planes[0], torch.zeros(planes.shape[1:], dtype=torch.uint8)
+    for number, plane in enumerate(planes[1:], 1):
+        index[plane > best] = number
+        best = torch.maximum(best, plane)
+    return index
 
 
 def enlarge(planes: Tensor, square: Square, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:

@@ -18,7 +18,7 @@ CELL = 2                                                  # pixels per cell of t
 GRID = SIDE // CELL
 JOINT_COUNT, REGION_COUNT = 18, 12
 OUTPUTS = (JOINT_COUNT, REGION_COUNT, 1, 2)
-WIDTHS = (24, 40, 80, 96)
+WIDTHS = (32, 48, 96, 128)
 
 
 @dataclass(frozen=True, eq=False)

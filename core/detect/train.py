@@ -3,8 +3,8 @@
     python run.py people --out pools/people --count 20000 --size 128x128 --mode scene
     python run.py train detect --data pools/people --out runs/detect --budget 35m --bf16
 
-Joints by binary cross-entropy against Gaussians, regions by balanced cross-entropy, the way to a person's
-middle by L1 on that person's cells.
+Joints by binary cross-entropy against Gaussians, regions by balanced cross-entropy and overlap (Dice loss:
+Milletari et al., 3DV 2016), the way to a person's middle by L1 on that person's cells.
 """
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from ..metrics.detection import Scores
 from ..pose import Pose, PoseFrame, draw_poses
 from ..regions import PERSON_PALETTE
-from ..training import Batch, Pool, StepContext, Task
+from ..training import Batch, Muon, Pool, StepContext, Task
 from .augment import augment, plain
 from .decode import decode
 from .labels import Targets, make_targets
-from .network import CELL, JOINT_COUNT, SIDE, Detector, Maps
+from .network import CELL, JOINT_COUNT, REGION_COUNT, SIDE, Detector, Maps
 
-LEARNING_RATE = 2e-3
-HEAT_WEIGHT, CENTRE_WEIGHT = 0.05, 4.0
+LEARNING_RATE, ADAM_LEARNING_RATE = 0.03, 2e-3
+HEAT_WEIGHT, REGION_WEIGHT, CENTRE_WEIGHT = 0.05, 2.0, 4.0
 JOINT_WEIGHT = 3.0                                        # of a joint against the emptiness round it
 REGION_WEIGHTS = (0.4, 1.0, 1.0, 1.5, 0.8, 1.0, 1.2, 0.8, 1.5, 1.2, 1.2, 1.8)
 NO_JOINT = -4.0                                           # first logit: joints are rare
@@ -40,7 +40,7 @@ class DetectTask(Task):
             net.head.bias[:JOINT_COUNT] = NO_JOINT         # type: ignore[index]
         self.net = net
         self.modules, self.averaged = {"net": net}, ("net",)
-        self.optimizers = {"net": torch.optim.Adam(net.parameters(), LEARNING_RATE, betas=(0.9, 0.99))}
+        self.optimizers = {"net": Muon(net, LEARNING_RATE, ADAM_LEARNING_RATE, others=net.head.parameters())}
 
     def step(self, batch: Batch, context: StepContext) -> Mapping[str, Tensor]:
         image, labels = augment(batch, context.generator)
@@ -79,8 +79,20 @@ def detection_losses(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     mask = F.binary_cross_entropy_with_logits(maps.mask, targets.mask)
     miss = (maps.centre - targets.centre).abs().sum(1, keepdim=True) * targets.has_centre
     centre = miss.sum() / targets.has_centre.sum().clamp(min=1)
-    return {"joints": heat * HEAT_WEIGHT / (len(maps.heat) * JOINT_COUNT), "regions": regions, "mask": mask,
+    return {"joints": heat * HEAT_WEIGHT / (len(maps.heat) * JOINT_COUNT), "regions": regions * REGION_WEIGHT,
+            "overlap": dice_loss(maps.regions, targets.regions) * REGION_WEIGHT, "mask": mask,
             "centre": centre * CENTRE_WEIGHT}
+
+
+def dice_loss(logits: Tensor, regions: Tensor) -> Tensor:
+    """1 - mean Dice coefficient of the regions over the whole batch: small regions count like large ones.
+
+    `logits` [B,12,h,w], `regions` [B,h,w] int64.
+    """
+    found = logits.softmax(1)                                                              # [B,12,h,w]
+    true = F.one_hot(regions, REGION_COUNT).movedim(-1, 1)
+    meet, sizes = (part.sum((0, 2, 3)) for part in (found * true, found + true))         # [12]
+    return 1 - ((2 * meet + 1) / (sizes + 1)).mean()
 
 
 def _draw(picture: Tensor, maps: Maps) -> Tensor:

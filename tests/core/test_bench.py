@@ -59,6 +59,7 @@ def test_the_whole_run(kept_threads, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "Config", lambda: small)
     monkeypatch.setattr(bench, "embedded", lambda: {"triagan-person": tmp_path / "small.safetensors"})
     monkeypatch.setattr(bench, "people_per_second", lambda size, seconds: 1.0)
+    monkeypatch.setattr(bench, "detector_readings", lambda *arguments: [])
     assert bench.main(argparse.Namespace(quick=True, json=True)) == 0
     tables = json.loads(capsys.readouterr().out)
     names = {row["network"] for row in tables["networks"]}

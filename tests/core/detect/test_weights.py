@@ -24,7 +24,7 @@ def picture():
 
 
 def test_the_embedded_size():
-    assert 0.85e6 < sum(p.numel() for p in Detector().parameters()) < 0.95e6
+    assert 1.4e6 < sum(p.numel() for p in Detector().parameters()) < 1.6e6
 
 
 def test_recognised_by_keys_and_widths_from_shapes(net):
