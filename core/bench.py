@@ -169,6 +169,7 @@ def measure(rounds: int, runtime: Runtime) -> dict[str, list[dict[str, object]]]
                for timing in time_network(name, forms, rounds, runtime)]
     people = [{"size": f"{size}x{size}", "per_cpu_second": people_per_second(size, rounds)}
               for size in PEOPLE_SIZES]
+    torch.set_num_threads(1)
     readings = [asdict(reading) for reading in detector_readings(rounds, runtime)]
     return {"networks": timings, "detectors": readings, "procedural people": people,
             "import": [{"cpu_seconds_beyond_torch_and_numpy": import_seconds(rounds)}]}

@@ -86,7 +86,6 @@ class Stopwatch:
 
 
 def detector_readings(rounds: int, runtime: Runtime) -> Iterator[Reading]:
-    torch.set_num_threads(1)
     if "detect-person" in embedded():
         yield from _embedded(load(embedded()["detect-person"]), rounds, runtime)
     yield from _openpose(rounds)

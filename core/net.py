@@ -1,14 +1,13 @@
 """The only module of the pack that opens a connection, and only when the user asks for it.
 
-`download` and `download_from_hub` fetch published weights (`run.py models fetch`); `exchange` and `WebSocket`
-talk to a ComfyUI server (`run.py run --server`).
+`download` and `download_from_hub` fetch published weights (`run.py models fetch`, a loader's `download`);
+`exchange` and `WebSocket` talk to a ComfyUI server (`run.py run --server`).
 """
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,35 +32,35 @@ def download(url: str, target: Path, digest: str, runtime: Runtime) -> None:
     "sha256:..."). Uses the system's proxies. Raises ConnectionError, or ValueError for an address that is not
     https and for a file that is not the expected one.
     """
-    part = target.with_name(target.name + ".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
     with _plain_errors():
-        _receive(url, part, runtime)
-    _accept(part, target, digest)
+        _accept(_receive(url, target, runtime), target, digest)
 
 
-def download_from_hub(hub: str, target: Path, digest: str = "") -> None:
+def download_from_hub(hub: str, target: Path, digest: str, runtime: Runtime) -> None:
     """The same from the Hugging Face hub: `hub` is "owner/repository/path/of/file".
 
-    Without a `digest`, that the hub has of its large files; small ones are taken as they come.
+    Without a `digest`, that the hub has of its large files; small ones are taken as they come. The hub's own
+    client only tells where: it could be neither watched nor interrupted.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     owner, repository, file = hub.split("/", 2)
-    folder = target.with_name(target.name + ".part")      # the hub's client resumes from its cache in there
+    url = hf_hub_url(f"{owner}/{repository}", file)
     with _plain_errors():
-        part = hf_hub_download(f"{owner}/{repository}", file, local_dir=folder)
-        own = "" if digest else get_hf_file_metadata(hf_hub_url(f"{owner}/{repository}", file)).etag or ""
-        _accept(Path(part), target, digest or (f"sha256:{own}" if len(own) == _SHA256 else ""))
-    shutil.rmtree(folder)
+        part = _receive(url, target, runtime)
+        own = "" if digest else get_hf_file_metadata(url).etag or ""
+        _accept(part, target, digest or (f"sha256:{own}" if len(own) == _SHA256 else ""))
 
 
-def _receive(url: str, part: Path, runtime: Runtime) -> None:
+def _receive(url: str, target: Path, runtime: Runtime) -> Path:
+    """The whole of a file, as `target` + ".part"."""
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request
 
     _check_address(url)
+    part = target.with_name(target.name + ".part")
+    target.parent.mkdir(parents=True, exist_ok=True)
     done = part.stat().st_size if part.exists() else 0
     request = Request(url, headers={"Range": f"bytes={done}-", "User-Agent": "anyone-nodes"})
     try:
@@ -72,6 +71,7 @@ def _receive(url: str, part: Path, runtime: Runtime) -> None:
             raise ConnectionError(f"{url} answers {error.code} {error.reason}; it may be dead.") from error
     except (HTTPException, ConnectionError, TimeoutError) as error:
         raise _broken(part) from error
+    return part
 
 
 def _store(response: Any, part: Path, done: int, runtime: Runtime) -> None:
@@ -90,7 +90,7 @@ def _store(response: Any, part: Path, done: int, runtime: Runtime) -> None:
 
 
 def _broken(part: Path) -> ConnectionError:
-    return ConnectionError(f"The connection broke; run the same command again to go on with {part.name}.")
+    return ConnectionError(f"The connection broke; try again to go on with {part.name}.")
 
 
 def _accept(part: Path, target: Path, digest: str) -> None:

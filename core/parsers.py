@@ -39,8 +39,8 @@ def parse_people(net: LoadedNet, image: Tensor, found: Sequence[Detection], *, f
     if finds(net) != "clothes":
         raise ValueError(f"{net.name} parses faces; whole people need a parser of clothes.")
     pictures = image_to_bchw(image)
-    labels = torch.zeros(len(pictures), *pictures.shape[2:], dtype=torch.uint8)
     with runtime.use(net, MEMORY) as (module, device):
+        labels = torch.zeros(len(pictures), *pictures.shape[2:], dtype=torch.uint8)
         for canvas, picture, one in zip(labels, pictures, found, strict=True):
             for pose, mask in zip(one.frame.people, one.masks, strict=True):
                 runtime.check_interrupt()
@@ -63,8 +63,8 @@ def parse_faces(net: LoadedNet, image: Tensor, frames: Sequence[PoseFrame], *, f
         raise ValueError(f"{net.name} parses clothes; faces need a parser of faces.")
     pictures = image_to_bchw(image)
     height, width = pictures.shape[2:]
-    labels = torch.zeros(len(pictures), height, width, dtype=torch.uint8)
     with runtime.use(net, MEMORY) as (module, device):
+        labels = torch.zeros(len(pictures), height, width, dtype=torch.uint8)
         for canvas, picture, frame in zip(labels, pictures, frames, strict=True):
             for pose in frame.scaled(width, height).people:
                 runtime.check_interrupt()

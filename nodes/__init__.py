@@ -4,14 +4,36 @@ from __future__ import annotations
 from . import host
 from .inpaint import AnyoneInpaintPerson
 from .load import AnyoneLoadDetector, AnyoneLoadInpainter
+from .metrics import AnyoneCompareImages
 from .people import AnyoneCropPerson, AnyoneDetectPeople, AnyonePastePerson, AnyoneSyntheticPeople
-from .pose import AnyoneDrawPose, AnyonePoseFromJSON, AnyonePoseToJSON
+from .pose import (
+    AnyoneComparePoses,
+    AnyoneDrawPose,
+    AnyoneLoadPose,
+    AnyonePoseFromJSON,
+    AnyonePoseMaps,
+    AnyonePoseMask,
+    AnyonePoseToJSON,
+    AnyoneSavePose,
+)
+from .posing import (
+    AnyoneInterpolatePoses,
+    AnyoneRetargetPose,
+    AnyoneSelectPerson,
+    AnyoneSmoothPoses,
+    AnyoneTransformPose,
+)
+from .regions import AnyoneDrawRegions, AnyoneParseRegions, AnyoneRegionMask, AnyoneRegionsFromMasks
 
 NODES = [
     AnyoneLoadInpainter, AnyoneLoadDetector,
     AnyoneSyntheticPeople, AnyoneDetectPeople, AnyoneCropPerson, AnyonePastePerson,
-    AnyonePoseFromJSON, AnyonePoseToJSON, AnyoneDrawPose,
+    AnyonePoseFromJSON, AnyonePoseToJSON, AnyoneDrawPose, AnyoneLoadPose, AnyoneSavePose, AnyonePoseMaps,
+    AnyonePoseMask, AnyoneComparePoses,
+    AnyoneSelectPerson, AnyoneTransformPose, AnyoneRetargetPose, AnyoneInterpolatePoses, AnyoneSmoothPoses,
+    AnyoneParseRegions, AnyoneRegionsFromMasks, AnyoneRegionMask, AnyoneDrawRegions,
     AnyoneInpaintPerson,
+    AnyoneCompareImages,
 ]
 
 

@@ -1,13 +1,29 @@
 """Anyone/load: networks from the embedded weights or from models/anyone."""
 from __future__ import annotations
 
-from ..core.checkpoints import available, load_as, resolve
+from collections.abc import Mapping
+
+from ..core.checkpoints import (
+    LoadedNet,
+    available,
+    fetch,
+    load_as,
+    model_files,
+    offered,
+    published,
+    published_file,
+    resolve,
+)
+from ..core.detectors import ROLES, Detector
+from ..core.runtime import Runtime
 from . import host
 from .host import Schema, io
 from .wires import DETECTOR, INPAINTER, file_stamp
 
 INPAINTER_WEIGHTS = "triagan-person"
 DETECTOR_WEIGHTS = "detect-person"
+AUTO, NONE = "auto", "none"
+NO_JOINTS = "Nothing sees joints: choose one of poses, or tick download to let auto fetch one."
 
 
 class AnyoneLoadInpainter(io.ComfyNode):
@@ -39,29 +55,106 @@ class AnyoneLoadInpainter(io.ComfyNode):
 class AnyoneLoadDetector(io.ComfyNode):
     @classmethod
     def define_schema(cls):
+        files = model_files(host.runtime())
         return Schema(
             node_id="AnyoneLoadDetector",
             display_name="Load Person Detector",
             category="Anyone/load",
-            description="Loads a network that finds people: 18 joints, a mask, regions of body and clothing.",
+            description="Loads what finds people: 18 joints, a mask, regions of body and clothing. For "
+                        "photographs take rf-detr-seg-small, and vitpose-plus-small for the poses.",
             inputs=[
                 io.Combo.Input(
-                    "name", options=choices(DETECTOR_WEIGHTS, "detector"), default=DETECTOR_WEIGHTS,
-                    optional=True, tooltip="The embedded weights first, then the files in models/anyone."),
+                    "name", options=names("detector") + files, default=DETECTOR_WEIGHTS, optional=True,
+                    tooltip="What finds the people. The embedded weights first, then published ones, then "
+                            "the files in models/anyone."),
+                io.Combo.Input(
+                    "poses", options=[AUTO, NONE, *names("estimator"), *files], default=AUTO, optional=True,
+                    tooltip="What sees their joints; auto = a ViTPose that lies here for finders of boxes "
+                            "and masks, none for finders that see joints themselves."),
+                io.Combo.Input(
+                    "masks", options=[NONE, *names("refiner"), *files], default=NONE, optional=True,
+                    tooltip="What draws their masks with exact edges; none = the finder's own masks."),
+                io.Combo.Input(
+                    "clothes", options=[NONE, *names("parser", "clothes"), *files], default=NONE,
+                    optional=True, tooltip="What tells the regions of body and clothing; none = the "
+                                           "finder's own, if it knows any."),
+                io.Combo.Input(
+                    "faces", options=[NONE, *names("parser", "faces"), *files], default=NONE, optional=True,
+                    tooltip="What tells the regions of faces, for Parse Regions."),
+                io.Boolean.Input(
+                    "download", default=False, optional=True,
+                    tooltip="Fetches the chosen published weights that are not on this machine yet; the note "
+                            "tells their licences. Off = nothing is ever fetched."),
             ],
-            outputs=[DETECTOR.Output(display_name="detector", tooltip="For every node that finds people.")],
-            search_aliases=["openpose", "pose estimator", "person segmentation"],
+            outputs=[
+                DETECTOR.Output(display_name="detector", tooltip="For every node that finds people."),
+                io.String.Output(display_name="note", tooltip="What was loaded, with its licences."),
+            ],
+            search_aliases=["openpose", "pose estimator", "person segmentation", "vitpose", "rf-detr", "sam",
+                            "face parsing"],
         )
 
     @classmethod
-    def fingerprint_inputs(cls, name=DETECTOR_WEIGHTS):
-        return name and file_stamp(resolve(name, "detector", host.runtime()))
+    def fingerprint_inputs(cls, name=DETECTOR_WEIGHTS, poses=AUTO, masks=NONE, clothes=NONE, faces=NONE,
+                           download=False):
+        runtime = host.runtime()
+        poses = usual_estimator(download, runtime) if poses == AUTO else poses
+        return [stamp(chosen, role, runtime) for chosen, role in zip(
+            (name, poses, masks, clothes, faces), ROLES.values(), strict=True) if chosen not in (None, NONE)]
 
     @classmethod
-    def execute(cls, name=DETECTOR_WEIGHTS):
-        return io.NodeOutput(load_as(name, "detector", host.runtime()))
+    def execute(cls, name=DETECTOR_WEIGHTS, poses=AUTO, masks=NONE, clothes=NONE, faces=NONE, download=False):
+        runtime = host.runtime()
+        finder = obtain(name, "detector", download, runtime)
+        if poses == AUTO:
+            poses = usual_estimator(download, runtime) if finder.system.name == "detr" else NONE
+        chosen = dict(zip(ROLES, (name, poses, masks, clothes, faces), strict=True))
+        chosen = {part: choice for part, choice in chosen.items() if choice != NONE}
+        detector = Detector(**{part: obtain(choice, ROLES[part], download, runtime)
+                               for part, choice in chosen.items()})
+        note = loaded_note(chosen)
+        if finder.system.name == "detr" and detector.poses is None:
+            note += " " + NO_JOINTS
+        return io.NodeOutput(detector, note, ui={"text": [note]})
 
 
 def choices(embedded: str, role: str) -> list[str]:
     """`embedded` always first: the default never moves and the list is never empty."""
     return list(dict.fromkeys([embedded, *available(role, host.runtime())]))
+
+
+def names(role: str, parses: str = "") -> list[str]:
+    """The names of the catalog, always all of them: hosts check a stored choice against this list."""
+    return [row.name for row in offered(role, parses)]
+
+
+def usual_estimator(download: bool, runtime: Runtime) -> str:
+    """The first of the published estimators that lies here; with `download`, else, the first of all."""
+    rows = offered("estimator")
+    here = [row.name for row in rows if published_file(row, runtime)]
+    return next(iter(here), rows[0].name if download else NONE)
+
+
+def obtain(name: str, role: str, download: bool, runtime: Runtime) -> LoadedNet:
+    """Loads a network by the name a user chose; only with `download` a published one may be fetched first."""
+    row = published(name, role)
+    if download and row is not None and published_file(row, runtime) is None:
+        fetch(row, runtime)
+    return load_as(name, role, runtime)
+
+
+def stamp(name: str, role: str, runtime: Runtime) -> str:
+    try:
+        return file_stamp(resolve(name, role, runtime))
+    except FileNotFoundError:
+        return f"{name} is not here"
+
+
+def loaded_note(chosen: Mapping[str, str]) -> str:
+    """Part of the detector -> name, in words, with the licence of what is published."""
+    texts = []
+    for part, name in chosen.items():
+        row = published(name, ROLES[part])
+        about = f" ({row.licence})" if row else ""
+        texts.append(f"{part}: {name}{about}")
+    return "; ".join(texts) + "."

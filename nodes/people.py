@@ -8,14 +8,38 @@ import torch
 from torch import Tensor
 
 from ..core.image import cycle_to, image_to_bchw
-from ..core.people import CropBox, CropSettings, Person, PersonCrop, crop_person, paste_person, person_box
+from ..core.people import (
+    CropBox,
+    CropSettings,
+    Person,
+    PersonCrop,
+    crop_person,
+    paste_person,
+    person_box,
+    read_boxes,
+    write_bounding_boxes,
+    write_segs,
+)
 from ..core.pose import JOINTS, Pose, PoseFrame, from_coco, write_poses
 from ..core.regions import RegionMap
 from ..core.synthetic import ARCHETYPES, Rendering, render_people, sample_pose
 from . import host
 from .host import Schema, io
 from .subjects import detect, find_subjects, found_note
-from .wires import CROP, DETECTOR, POSE, REGIONS, CropBatch, cycled, expect_option, send, send_picture
+from .wires import (
+    BOUNDING_BOX,
+    BOXES,
+    CROP,
+    DETECTOR,
+    POSE,
+    REGIONS,
+    SEGS,
+    CropBatch,
+    cycled,
+    expect_option,
+    send,
+    send_picture,
+)
 
 MODES = ("studio", "scene")
 POSES = ("all", "calm", *ARCHETYPES)
@@ -84,23 +108,39 @@ class AnyoneDetectPeople(io.ComfyNode):
                                tooltip="How sure the detector must be; lower finds more, also wrong ones."),
                 io.Int.Input("max_people", default=20, min=1, max=100, optional=True,
                              tooltip="At most so many per picture, the surest first."),
+                io.Boolean.Input("flip", default=False, optional=True,
+                                 tooltip="A pose estimator looks at the mirrored picture, too: steadier "
+                                         "joints for twice the time."),
+                BOXES.Input("boxes", optional=True, extra_dict={"forceInput": True},
+                            tooltip="Boxes from any pack: people are looked for in these only, one person a "
+                                    "box."),
             ],
             outputs=[
                 POSE.Output(display_name="pose", tooltip="One frame per picture, as OpenPose writes them."),
                 io.Mask.Output(display_name="mask", tooltip="Everybody found."),
                 REGIONS.Output(display_name="regions", tooltip="Regions of body and clothing."),
                 io.String.Output(display_name="note", tooltip="What was found, in words."),
+                BOUNDING_BOX.Output(display_name="boxes", tooltip="A box with a score for everybody, per "
+                                                                  "picture, in the order of the pose."),
+                SEGS.Output(display_name="segs",
+                            tooltip="A segment for everybody in the first picture, for detailers."),
             ],
             search_aliases=["openpose", "dwpose", "pose estimation", "person segmentation", "human parsing"],
         )
 
     @classmethod
-    def execute(cls, image, detector=None, threshold=0.3, max_people=20):
-        found = detect(image_to_bchw(image), detector, threshold=threshold, max_people=max_people)
+    def execute(cls, image, detector=None, threshold=0.3, max_people=20, flip=False, boxes=None):
+        pictures = image_to_bchw(image)
+        given = None if boxes is None else read_boxes(boxes, len(pictures))
+        found = detect(pictures, detector, threshold=threshold, max_people=max_people, flip=flip, boxes=given)
         masks = torch.stack([one.masks.any(0) for one in found])                   # [B,H,W]
         pose = write_poses([one.frame for one in found])
         note = found_note([len(one.frame.people) for one in found])
-        return io.NodeOutput(pose, send(masks), RegionMap(torch.stack([one.regions for one in found])), note,
+        regions = RegionMap(torch.stack([one.regions for one in found]))
+        scores = [one.person_scores for one in found]
+        return io.NodeOutput(pose, send(masks), regions, note,
+                             write_bounding_boxes([one.boxes for one in found], scores),
+                             write_segs(found[0].masks, scores[0].tolist()),
                              ui={"text": [note], "openpose_json": [json.dumps(pose)]})
 
 

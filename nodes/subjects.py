@@ -1,14 +1,14 @@
 """Who is in the picture: people from any mix of a mask, a pose and a detector."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..core.checkpoints import LoadedNet, load_as
-from ..core.detectors import detect_people
+from ..core.checkpoints import load_as
+from ..core.detectors import Detector, detect_people
 from ..core.image import bchw_to_image, cycle_to, fit_mask, image_to_bchw, mask_to_bhw
 from ..core.people import Detection, Person, mask_from_pose, split_mask
 from ..core.pose import Pose, PoseFrame, to_coco
@@ -27,6 +27,7 @@ class Subjects:
     pictures: Tensor                                       # [B,3,H,W]
     people: list[list[Person]]
     frames: list[PoseFrame]
+    found: list[Detection] | None                          # what the detector said, where it was asked
 
     @property
     def note(self) -> str:
@@ -43,7 +44,7 @@ def found_note(counts: list[int]) -> str:
     return found if not empty else f"{found} Nobody in picture {', '.join(empty)}, which stays unchanged."
 
 
-def find_subjects(image: Tensor, mask: Tensor | None, pose: Any, detector: LoadedNet | None) -> Subjects:
+def find_subjects(image: Tensor, mask: Tensor | None, pose: Any, detector: Any) -> Subjects:
     """A mask says where people are, a pose how they stand; the detector or one of them fills in the other.
 
     There are as many results as the largest of the three batches has items; shorter batches repeat.
@@ -54,25 +55,30 @@ def find_subjects(image: Tensor, mask: Tensor | None, pose: Any, detector: Loade
     frames = [] if pose is None else [frame.scaled(width, height) for frame in read_frames(pose)]
     count = max(len(pictures), len(masks), len(frames))
     pictures, masks = cycle_to(pictures, count), cycled(masks, count)
+    found = None
     if pose is None:
-        found = [detected(one, mask) for one, mask in zip(detect(pictures, detector), masks, strict=True)]
+        found = detect(pictures, replace(expect_detector(detector), clothes=None))
+        pairs = [detected(one, mask) for one, mask in zip(found, masks, strict=True)]
     else:
-        found = [(frame, posed_people(frame, mask))
+        pairs = [(frame, posed_people(frame, mask))
                  for frame, mask in zip(cycled(frames, count), masks, strict=True)]
-    return Subjects(pictures, [people for _, people in found], [frame for frame, _ in found])
+    return Subjects(pictures, [people for _, people in pairs], [frame for frame, _ in pairs], found)
 
 
 def read_masks(mask: Tensor | None, height: int, width: int) -> list[Tensor | None]:
-    """MASK -> one [H,W] bool per item, or a single None for no mask.
-
-    For a file without alpha ComfyUI's LoadImage gives zeros of 64x64, whatever the picture's size: no mask.
-    """
+    """MASK -> one [H,W] bool per item, or a single None for no mask."""
     if mask is None:
         return [None]
     values = mask_to_bhw(mask)
-    if values.shape[1:] == (64, 64) != (height, width) and not values.any():
+    if (height, width) != (64, 64) and no_mask(values):
         return [None]
     return list(fit_mask(values, height, width) > 0.5)
+
+
+def no_mask(values: Tensor) -> bool:
+    """Whether a mask [B,H,W] is what ComfyUI's LoadImage gives for a file without alpha: zeros of 64x64,
+    whatever the picture's size."""
+    return values.shape[1:] == (64, 64) and not bool(values.any())
 
 
 def detected(found: Detection, mask: Tensor | None) -> tuple[PoseFrame, list[Person]]:
@@ -83,12 +89,18 @@ def detected(found: Detection, mask: Tensor | None) -> tuple[PoseFrame, list[Per
     return frame, posed_people(frame, mask)
 
 
-def detect(pictures: Tensor, detector: LoadedNet | None, **options: Any) -> list[Detection]:
-    """Asks `detector`, or the embedded one when that is None; one answer per picture [B,3,H,W]."""
-    runtime = host.runtime()
-    net = load_as(DETECTOR_WEIGHTS, "detector", runtime) if detector is None else detector
-    return detect_people(expect_net(net, "detector", "Load Person Detector"), bchw_to_image(pictures),
-                         runtime=runtime, **options)
+def expect_detector(detector: Any) -> Detector:
+    """What came over the wire, or the embedded detector when that is None."""
+    if isinstance(detector, Detector):
+        return detector
+    net = load_as(DETECTOR_WEIGHTS, "detector", host.runtime()) if detector is None else detector
+    return Detector(expect_net(net, "detector", "Load Person Detector"))
+
+
+def detect(pictures: Tensor, detector: Any, **options: Any) -> list[Detection]:
+    """Asks the detector; one answer per picture [B,3,H,W]."""
+    return detect_people(expect_detector(detector), bchw_to_image(pictures), runtime=host.runtime(),
+                         **options)
 
 
 def meant(found: Detection, mask: Tensor) -> PoseFrame:

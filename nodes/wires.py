@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..core.checkpoints import LoadedNet
 from ..core.image import bchw_to_image
 from ..core.people import PersonCrop
 from ..core.pose import PoseFrame, read_poses
+from ..core.regions import RegionMap
 from . import host
 from .host import io
 
@@ -19,6 +21,9 @@ DETECTOR = io.Custom("ANYONE_DETECTOR")
 REGIONS = io.Custom("ANYONE_REGIONS")
 CROP = io.Custom("ANYONE_CROP")
 POSE = io.Custom("POSE_KEYPOINT")
+BOUNDING_BOX = io.Custom("BOUNDING_BOX")                   # core's, dictionaries with x, y, width, height
+BOXES = io.Custom("BBOX,BOUNDING_BOX")                     # either kind of box, for inputs
+SEGS = io.Custom("SEGS")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,12 +49,33 @@ def send_picture(picture: Tensor) -> Tensor:
     return send(bchw_to_image(picture))
 
 
-def read_frames(pose: Any) -> list[PoseFrame]:
-    """POSE_KEYPOINT of any producer -> at least one frame."""
-    frames = read_poses(pose)
+def read_frames(pose: Any, name: str = "pose") -> list[PoseFrame]:
+    """POSE_KEYPOINT of any producer -> at least one frame. `name`: the input it came by."""
+    try:
+        frames = read_poses(pose)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if not frames:
-        raise ValueError("pose is an empty list; it needs one frame per picture, if only one without people.")
+        raise ValueError(f"{name} is an empty list; it needs one frame per picture, "
+                         "if only one without people.")
     return frames
+
+
+def people_note(frames: list[PoseFrame]) -> str:
+    """How many people there are, where nobody is, and why nobody could be read there."""
+    total = sum(len(frame.people) for frame in frames)
+    empty = [number for number, frame in enumerate(frames, 1) if not frame.people]
+    words = [f"{total} {'person' if total == 1 else 'people'} in {len(frames)} "
+             f"{'frame' if len(frames) == 1 else 'frames'}."]
+    if empty:
+        words.append(f"Nobody in frame {spans(empty)}.")
+    return " ".join([*words, *sorted({frame.note for frame in frames if frame.note})])
+
+
+def spans(numbers: list[int]) -> str:
+    """[1, 2, 3, 7] -> "1-3, 7"."""
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda i: i[1] - i[0])]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def cycled(items: list, count: int) -> list:
@@ -68,6 +94,13 @@ def expect_net(net: Any, role: str, loader: str) -> LoadedNet:
     if isinstance(net, LoadedNet) and net.system.role == role:
         return net
     raise ValueError(f"{role} should come from {loader}; got {str(net)[:60]}.")
+
+
+def expect_regions(regions: Any) -> RegionMap:
+    if isinstance(regions, RegionMap):
+        return regions
+    raise ValueError(f"regions should come from a node that makes regions, such as Parse Regions; "
+                     f"got {str(regions)[:60]}.")
 
 
 def expect_option(value: str, options: tuple[str, ...], name: str) -> None:

@@ -85,11 +85,13 @@ def fill(salt: str, key: str, entry: Mapping[str, Any]) -> Tensor:
 
 
 def by_pattern(table: Any, name: str) -> Any:
-    """The entry of a {pattern: value} table for `name`; a bare number holds for all. N is any digit."""
+    """The entry of a {pattern: value} table for `name`, or else for its last part without "_u8"; a bare
+    number holds for all. N is any digit."""
     if not isinstance(table, Mapping):
         return table
-    return next((value for pattern, value in table.items()
-                 if fnmatch.fnmatchcase(name, re.sub(r"N(?=[N.])", "[0-9]", pattern))), None)
+    return next((value for text in (name, name.rpartition(".")[2].removesuffix("_u8"))
+                 for pattern, value in table.items()
+                 if fnmatch.fnmatchcase(text, re.sub(r"N(?=[N.])", "[0-9]", pattern))), None)
 
 
 def column_limits(tolerance: Mapping[str, Any], name: str) -> dict[int, float]:

@@ -13,7 +13,9 @@ class Published:
     `files`: names it is known under; the first is the one `models fetch` writes. `url` or `hub`
     ("owner/repository/path") say where it is, `digest` ("md5:..." or "sha256:...") that it is the right one
     ("" leaves that to the hub); `size` in bytes, 0 = unknown. `beside`: texts fetched into the same folder.
-    `status`: "embedded" comes with the pack, "dead" links no longer answer.
+    `status`: "embedded" comes with the pack, "dead" links no longer answer. `parses`: what a parser knows.
+
+    Nodes offer the names of the living: stored workflows hold them, so rows stay, and new ones come last.
     """
 
     name: str
@@ -30,6 +32,12 @@ class Published:
     size: int = 0
     note: str = ""
     beside: tuple[str, ...] = ()
+    parses: Literal["", "clothes", "faces"] = ""
+
+    @property
+    def megabytes(self) -> str:
+        """"126 MB", "" when the size is unknown."""
+        return f"{self.size >> 20} MB" if self.size else ""
 
 
 _TRIAGAN_LINKS = "https://api.loke.aws.unit.no/dlr-gui-backend-resources-content/v2/contents/links/"
@@ -45,11 +53,12 @@ def _triagan(name: str, title: str, link: str, md5: str, licence: str, note: str
 
 
 def _hub(name: str, title: str, system: str, role: str, repository: str, licence: str = "Apache-2.0",
-         commercial: Literal["yes", "no"] = "yes", digest: str = "", size: int = 0) -> Published:
+         commercial: Literal["yes", "no"] = "yes", digest: str = "", size: int = 0,
+         parses: Literal["", "clothes", "faces"] = "") -> Published:
     """A model folder of the hub, for the transformers package."""
     return Published(
         name, title, system, role, (f"detection/{name}/model.safetensors",), licence, commercial, "alive",
-        hub=f"{repository}/model.safetensors", digest=digest, size=size,
+        hub=f"{repository}/model.safetensors", digest=digest, size=size, parses=parses,
         note="The authors' licence; the training pictures have their own terms.",
         beside=("config.json", "preprocessor_config.json"))
 
@@ -68,14 +77,16 @@ _PHOTOGRAPHS: tuple[Published, ...] = (
     *(_hub(f"sam2.1-hiera-{size}", f"SAM 2.1 {size}: masks with exact edges", "sam", "refiner",
            f"facebook/sam2.1-hiera-{size}") for size in ("tiny", "small", "base-plus", "large")),
     _hub("segformer-b2-clothes", "SegFormer B2: 18 ATR labels of clothes", "segformer", "parser",
-         "mattmdjaga/segformer_b2_clothes", "MIT says the card; NVIDIA's MiT-B2 is non-commercial", "no"),
+         "mattmdjaga/segformer_b2_clothes", "MIT says the card; NVIDIA's MiT-B2 is non-commercial", "no",
+         parses="clothes"),
     _hub("face-parsing", "SegFormer B5: 19 face regions", "segformer", "parser", "jonathandinu/face-parsing",
-         "MIT says the card; CelebAMask-HQ and NVIDIA's MiT-B5 are non-commercial", "no"),
+         "MIT says the card; CelebAMask-HQ and NVIDIA's MiT-B5 are non-commercial", "no", parses="faces"),
     Published(
         "face-bisenet", "BiSeNet: 19 face regions", "bisenet", "parser",
         ("parsing_bisenet.pth", "79999_iter.pth"), "MIT code; CelebAMask-HQ is non-commercial", "no", "alive",
         url="https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth",
-        digest="sha256:468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567", size=53289463),
+        digest="sha256:468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567", size=53289463,
+        parses="faces"),
     Published(
         "openpose-body", "OpenPose body, COCO's 18 joints (CVPR 2017)", "openpose", "detector",
         ("body_pose_model.pth",), "CMU OpenPose, non-commercial", "no", "alive",
@@ -119,3 +130,9 @@ def entry(name: str, catalog: Sequence[Published] = CATALOG) -> Published:
             return row
     names = ", ".join(row.name for row in catalog)
     raise ValueError(f"The catalog has no weights named {name}; it has {names}.")
+
+
+def offered(role: str, parses: str = "") -> list[Published]:
+    """The rows of a role that anybody can have; `parses`: only the parsers of "clothes" or of "faces"."""
+    return [row for row in CATALOG
+            if row.role == role and row.status != "dead" and parses in ("", row.parses)]

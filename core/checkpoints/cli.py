@@ -15,10 +15,10 @@ from pathlib import Path
 from torch import Tensor
 
 from ..files import atomic_write, file_digest
-from ..net import download, download_from_hub
 from ..runtime import Runtime, TerminalProgress
-from .catalog import CATALOG, Published, entry
-from .find import embedded, model_files, resolve
+from .catalog import CATALOG, entry
+from .fetch import fetch
+from .find import embedded, model_files, published_file, resolve
 from .load import load
 from .read import read
 from .recognise import recognise
@@ -53,12 +53,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace, runtime: Runtime) -> int:
-    present = {known for name in model_files(runtime) for known in (name, Path(name).name)}
     rows = [("name", "role", "status", "size", "commercial", "licence", "what")]
     for row in CATALOG:
-        status = "here" if present.intersection(row.files) else row.status
-        size = f"{row.size >> 20} MB" if row.size else "-"
-        rows.append((row.name, row.role, status, size, row.commercial, row.licence, row.title))
+        status = "here" if published_file(row, runtime) else row.status
+        rows.append((row.name, row.role, status, row.megabytes or "-", row.commercial, row.licence,
+                     row.title))
     _print_table(rows)
     return 0
 
@@ -78,30 +77,6 @@ def _fetch(args: argparse.Namespace, runtime: Runtime) -> int:
     path = fetch(entry(args.name), runtime)
     print(f"{args.name}: {path}, sha256 {file_digest(path, 'sha256')}")
     return 0
-
-
-def fetch(row: Published, runtime: Runtime) -> Path:
-    """Downloads a row of the catalog into the first model folder, unless it is there already.
-
-    Raises ValueError for weights nobody can download, with what to do instead.
-    """
-    if row.status == "embedded":
-        return resolve(row.name, row.role, runtime)
-    target = runtime.model_folders()[0] / row.files[0]
-    algorithm, _, digest = row.digest.partition(":")
-    if target.is_file() and digest in ("", file_digest(target, algorithm or "sha256")):
-        return target
-    if row.status == "dead":
-        raise ValueError(
-            f"{row.title} cannot be downloaded any more, its link is dead; if you have the file "
-            f"({algorithm} {digest}), put it into {target.parent.resolve()} as {target.name}.")
-    if row.hub:
-        for name in row.beside:
-            download_from_hub(f"{row.hub.rpartition('/')[0]}/{name}", target.with_name(name))
-        download_from_hub(row.hub, target, row.digest)
-    else:
-        download(row.url, target, row.digest, runtime)
-    return target
 
 
 def _check(args: argparse.Namespace, runtime: Runtime) -> int:

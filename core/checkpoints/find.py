@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..runtime import Runtime
-from .catalog import CATALOG
+from .catalog import CATALOG, Published, offered
 from .load import load
 from .system import LoadedNet
 
@@ -26,18 +26,50 @@ def model_files(runtime: Runtime) -> list[str]:
 
 
 def available(role: str, runtime: Runtime) -> list[str]:
-    """Names to choose from: the embedded weights of a role, then every file (whatever its role may be)."""
-    own = [row.name for row in CATALOG if row.role == role and row.name in embedded()]
-    return own + model_files(runtime)
+    """Names to choose from: the embedded weights of a role, the published ones, whether they are here or
+    not, then every file (whatever its role may be)."""
+    return [row.name for row in offered(role)] + model_files(runtime)
+
+
+def published(name: str, role: str) -> Published | None:
+    """The row of the catalog a user means by that name."""
+    return next((row for row in CATALOG if (row.name, row.role) == (name, role)), None)
+
+
+def published_file(row: Published, runtime: Runtime) -> Path | None:
+    """Where in the model folders a row's file lies, under any name it is known by."""
+    for name in model_files(runtime):
+        if {name, Path(name).name}.intersection(row.files):
+            return resolve(name, row.role, runtime)
+    return None
+
+
+def how_to_get(row: Published, runtime: Runtime) -> str:
+    """What to do about weights that are not on this machine, in a sentence."""
+    if row.status == "dead":
+        algorithm, _, digest = row.digest.partition(":")
+        folder = runtime.model_folders()[0].resolve()
+        return (f"{row.title} cannot be downloaded any more, its link is dead; if you have the file "
+                f"({algorithm} {digest}), put it into {folder} as {row.files[0]}.")
+    about = ", ".join(filter(None, [row.title, row.megabytes, f"licence: {row.licence}"]))
+    return (f"{row.name} is not on this machine yet; tick download, or run: python run.py models fetch "
+            f"{row.name} --root {runtime.root.resolve()} ({about}).")
 
 
 def resolve(name: str, role: str, runtime: Runtime) -> Path:
-    """The file of an embedded name, or of a name below the model folders.
+    """The file of an embedded name, of a name of the catalog, or of a name below the model folders.
 
-    Raises FileNotFoundError that lists what there is, also for a name that leads out of the folders.
+    Raises FileNotFoundError that says how to get it or lists what there is, also for a name that leads out of
+    the folders.
     """
     if name in embedded():
         return embedded()[name]
+    row = published(name, role)
+    if row is not None:
+        found = published_file(row, runtime)
+        if found is None:
+            raise FileNotFoundError(how_to_get(row, runtime))
+        return found
     for folder in runtime.model_folders():
         path = folder / name.replace("\\", "/")
         if path.is_file() and ".." not in path.parts and not Path(name).is_absolute():

@@ -89,11 +89,15 @@ class Detector(nn.Module):
         self.head = nn.Conv2d(a, sum(OUTPUTS), 1)
         self.to(memory_format=torch.channels_last)         # type: ignore[call-overload]
 
-    def forward(self, image: Tensor) -> Maps:
-        x = image.contiguous(memory_format=torch.channels_last) * 4 - 2
-        features = [self.stem(x)]                                           # [B,a,H/2,W/2]
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Features at 1/2, 1/4, 1/8 and 1/16 of the size: [B,a,H/2,W/2] .. [B,d,H/16,W/16]."""
+        features = [self.stem(image.contiguous(memory_format=torch.channels_last) * 4 - 2)]
         for stage in self.encoder:
-            features.append(stage(features[-1]))                            # .. [B,d,H/16,W/16]
+            features.append(stage(features[-1]))
+        return features
+
+    def forward(self, image: Tensor) -> Maps:
+        features = self.encode(image)
         x = features.pop()
         for reduce, block in zip(self.reduce, self.decoder, strict=True):   # back to [B,a,H/2,W/2]
             x = block(F.relu(F.interpolate(reduce(x), scale_factor=2.0) + features.pop()))

@@ -4,8 +4,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def save_pictures(images: Tensor, prefix: str, runtime: Runtime, kind: str,
         name = f"{target.name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
         with atomic_write(target.parent / name) as path:
             _write_png(image, path, metadata or {})
-        saved.append(_file_dict(target.parent / name, runtime, kind))
+        saved.append(file_dict(target.parent / name, runtime, kind))
     return saved
 
 
@@ -85,10 +86,26 @@ def save_text(text: str, prefix: str, suffix: str, runtime: Runtime, kind: str) 
     path = target.with_name(f"{target.name}_{_next_counter(target):05}_{suffix}")
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
-    return _file_dict(path, runtime, kind)
+    return file_dict(path, runtime, kind)
 
 
-def _file_dict(path: Path, runtime: Runtime, kind: str) -> dict[str, str]:
+def save_folder(fill: Callable[[Path], Any], prefix: str, runtime: Runtime, kind: str) -> Path:
+    """Makes a folder `<prefix>_00001`, counting on like `save_pictures`, and returns its path.
+
+    `fill` writes into the folder it is given, which gets its name only when that ends well.
+    """
+    target = _target(prefix, 0, 0, runtime, kind)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
+        partial = Path(temporary, "folder")                # unlike the temporary one, readable by everybody
+        partial.mkdir()
+        fill(partial)
+        folder = target.with_name(f"{target.name}_{_next_counter(target):05}")
+        partial.rename(folder)
+    return folder
+
+
+def file_dict(path: Path, runtime: Runtime, kind: str) -> dict[str, str]:
     """How the host names a file to its clients."""
     subfolder = path.parent.relative_to(Path(runtime.folder(kind)).resolve()).as_posix()
     return {"filename": path.name, "subfolder": "" if subfolder == "." else subfolder, "type": kind}
@@ -112,7 +129,7 @@ def _expand(prefix: str, width: int, height: int) -> str:
 
 
 def _next_counter(target: Path) -> int:
-    taken = re.compile(re.escape(target.name).replace("%batch_num%", r"\d+") + r"_(\d+)_?\..*")
+    taken = re.compile(re.escape(target.name).replace("%batch_num%", r"\d+") + r"_(\d+)(_?\..*)?")
     names = os.listdir(target.parent) if target.parent.is_dir() else []
     return 1 + max((int(match[1]) for name in names if (match := taken.fullmatch(name))), default=0)
 

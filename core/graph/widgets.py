@@ -37,7 +37,7 @@ def widget_values(node: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str,
     stored = node.get("widgets_values") or ()
     named = node.get("widgets_values_named") or (stored if isinstance(stored, dict) else None)
     values = named if named is not None else _by_position(list(stored), spec)
-    return {name: wrap(values[name] if name in values else _default(kind, options))
+    return {name: wrap(values[name] if name in values else default_value(kind, options))
             for name, kind, options in inputs_of(spec) if is_widget(kind, options)}
 
 
@@ -61,7 +61,8 @@ def _by_position(stored: list, spec: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _default(kind: Any, options: Mapping[str, Any]) -> Any:
+def default_value(kind: Any, options: Mapping[str, Any]) -> Any:
+    """What the frontend puts into a new widget."""
     choices = combo_options(kind, options)
     if "default" in options:
         return options["default"]

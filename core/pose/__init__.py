@@ -1,7 +1,7 @@
 """Poses: 18 OpenPose joints, the POSE_KEYPOINT wire, COCO's order, drawing, and the tools to change them."""
 from .coco import COCO_JOINTS, from_coco, to_coco
-from .distance import SIGMAS, UNITS, match_people, oks, pck
-from .draw import draw_poses
+from .distance import SIGMAS, UNITS, Likeness, compare_people, match_people, oks, pck
+from .draw import COLOURS, draw_poses
 from .files import load_poses, save_pose_file, save_pose_folder
 from .interpolate import EASINGS, interpolate_frames, interpolate_poses
 from .maps import disc_maps, gaussian_maps, pixel_joints, polygon_mask, pose_mask
@@ -11,13 +11,14 @@ from .retarget import retarget_pose
 from .select import ORDERS, filter_joints, filter_people, merge_frames, select_person, sort_people
 from .skeleton import ANCHORS, anchor_point
 from .smooth import OneEuro, fill_gaps, smooth_frames
-from .track import track_people
+from .track import follow_people, track_people
 from .transform import FITS, fit_frame, fit_pose, mirror_pose, transform_pose
 
-__all__ = ["ANCHORS", "COCO_JOINTS", "EASINGS", "FITS", "JOINTS", "LIMBS", "ORDERS", "SIGMAS", "UNITS",
-           "OneEuro", "Pose", "PoseFrame", "anchor_point", "disc_maps", "draw_poses", "fill_gaps",
-           "filter_joints", "filter_people", "fit_frame", "fit_pose", "from_coco", "gaussian_maps",
-           "interpolate_frames", "interpolate_poses", "load_poses", "match_people", "merge_frames",
-           "mirror_pose", "oks", "pck", "pixel_joints", "polygon_mask", "pose_mask", "read_poses",
-           "retarget_pose", "save_pose_file", "save_pose_folder", "select_person", "smooth_frames",
-           "sort_people", "to_coco", "track_people", "transform_pose", "write_poses"]
+__all__ = ["ANCHORS", "COCO_JOINTS", "COLOURS", "EASINGS", "FITS", "JOINTS", "LIMBS", "ORDERS", "SIGMAS",
+           "UNITS", "Likeness", "OneEuro", "Pose", "PoseFrame", "anchor_point", "compare_people", "disc_maps",
+           "draw_poses", "fill_gaps", "filter_joints", "filter_people", "fit_frame", "fit_pose",
+           "follow_people", "from_coco", "gaussian_maps", "interpolate_frames", "interpolate_poses",
+           "load_poses", "match_people", "merge_frames", "mirror_pose", "oks", "pck", "pixel_joints",
+           "polygon_mask", "pose_mask", "read_poses", "retarget_pose", "save_pose_file", "save_pose_folder",
+           "select_person", "smooth_frames", "sort_people", "to_coco", "track_people", "transform_pose",
+           "write_poses"]

@@ -22,14 +22,20 @@ def to_coco(pose: Pose) -> Tensor:
 def from_coco(keypoints: Tensor, width: int, height: int) -> Pose:
     """`keypoints`: [17,3] x, y in pixels of a width x height canvas, and score (0 = missing).
 
-    The neck is the middle of the shoulders, with the lower of their scores. Raises ValueError for another
-    shape.
+    See `with_neck`. Raises ValueError for another shape.
     """
     if keypoints.shape != (len(COCO_JOINTS), 3):
         raise ValueError(f"COCO keypoints should have the shape [17,3]; got {list(keypoints.shape)}.")
+    joints = with_neck(keypoints.detach().float().cpu())
+    return Pose(joints[:, :2], joints[:, 2], width, height)
+
+
+def with_neck(keypoints: Tensor) -> Tensor:
+    """[17,3] in COCO's order -> [18,3] in OpenPose's; the neck is the middle of the shoulders, with the lower
+    of their scores."""
     joints = torch.zeros(len(JOINTS), 3)
-    joints[OPENPOSE_OF_COCO] = keypoints.detach().float().cpu()
+    joints[OPENPOSE_OF_COCO] = keypoints
     shoulders = joints[_SHOULDERS]
     joints[_NECK, :2] = shoulders[:, :2].mean(0)
     joints[_NECK, 2] = shoulders[:, 2].amin()
-    return Pose(joints[:, :2], joints[:, 2], width, height)
+    return joints

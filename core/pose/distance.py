@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,9 +19,23 @@ UNITS = ("torso", "head", "box", "pixels")
 _PERSON_IN_BOX = 0.53                                      # share of the joints' box that is person
 _THINNEST = 0.1                                            # boxes count as at least this share of a square
 _NOSE = 0
+_ENOUGH = 3                                                # joints below which nothing can be said
 
 
-def oks(references: Sequence[Pose], others: Sequence[Pose], *, minimum_common: int = 3) -> Tensor:
+@dataclass(frozen=True)
+class Likeness:
+    """Of reference person `number` to the person `other` who is most likely the same, None = not found.
+
+    Both scores are 0..1; `pck` is NaN where the reference has nothing to measure by.
+    """
+
+    number: int
+    other: int | None
+    oks: float
+    pck: float
+
+
+def oks(references: Sequence[Pose], others: Sequence[Pose], *, minimum_common: int = _ENOUGH) -> Tensor:
     """[R,O] object keypoint similarity, 0..1, over the joints that both have.
 
     mean of exp(-d^2 / (2 s^2 k^2)), k = 2 sigma, s^2 the reference's area. Pairs with fewer than
@@ -73,6 +88,17 @@ def match_people(references: Sequence[Pose], others: Sequence[Pose], *,
     """Pairs (reference, other) of the same person: the pairing of largest total OKS, pairs at or below
     `minimum` left out."""
     return assign(torch.nan_to_num(oks(references, others)), minimum)
+
+
+def compare_people(references: Sequence[Pose], others: Sequence[Pose], *, threshold: float = 0.2,
+                   unit: str = "torso") -> list[Likeness]:
+    """How near `others` come to every reference with at least 3 joints; who is not found scores 0. All on one
+    canvas. See `match_people`, `oks` and `pck`."""
+    similarity, found = oks(references, others), dict(match_people(references, others))
+    return [Likeness(i, None, 0.0, 0.0) if i not in found else
+            Likeness(i, found[i], float(similarity[i, found[i]]),
+                     pck(pose, others[found[i]], threshold=threshold, unit=unit))
+            for i, pose in enumerate(references) if int(pose.present.sum()) >= _ENOUGH]
 
 
 def _present(poses: Sequence[Pose]) -> Tensor:

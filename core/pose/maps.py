@@ -64,30 +64,43 @@ def polygon_mask(joints: Tensor, height: int, width: int) -> Tensor:
     """[H,W] bool, the mask of Deformable GAN's evaluation for joints [18,2]: 8 pixels wide rectangles along
     the same limbs and discs at all joints, closed by the same square."""
     points = joints.double()
-    mask = (_squared_distance(points, height, width) < _DISC * _DISC).any(0)
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    for x, y in points[torch.isfinite(points).all(1)]:
+        rows, columns = _around(torch.stack([x, y])[None], _DISC, height, width)
+        near = (rows - y).square()[:, None] + (columns - x).square() < _DISC * _DISC
+        mask[rows[:, None], columns] |= near
     limbs = points[torch.tensor(MASK_LIMBS)]                                         # [23,2,2]
-    limbs = limbs[torch.isfinite(limbs).flatten(1).all(1)]
     along = limbs[:, 1] - limbs[:, 0]
     across = torch.stack([-along[:, 1], along[:, 0]], 1)
     across = _HALF_WIDTH * across / along.norm(dim=1, keepdim=True)                  # NaN without a length
     corners = torch.stack([limbs[:, 0] + across, limbs[:, 0] - across, limbs[:, 1] - across,
-                           limbs[:, 1] + across], 1)                                 # [L,4,2]
-    return _closed(mask | inside_polygons(corners, height, width).any(0), _CLOSING)
+                           limbs[:, 1] + across], 1)                                 # [23,4,2]
+    for polygon in corners[torch.isfinite(corners).flatten(1).all(1)]:
+        rows, columns = _around(polygon, 0.0, height, width)
+        mask[rows[:, None], columns] |= inside_polygon(polygon, rows, columns)
+    return _closed(mask, _CLOSING)
 
 
-def inside_polygons(corners: Tensor, height: int, width: int) -> Tensor:
-    """[L,H,W] bool: pixels in polygons of corners [L,K,2] x, y, by the even-odd rule with half-open edges.
+def inside_polygon(corners: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """[h,w] bool: pixels of rows [h] and columns [w] in the polygon of corners [K,2] x, y, by the even-odd
+    rule with half-open edges.
 
     An edge toggles the pixels of the rows from its upper end up to (not including) its lower end that lie
     left of it. In float64, so that ties fall as published.
     """
-    start, end = corners.roll(1, dims=1).double()[..., None, :], corners.double()[..., None, :]  # [L,K,1,2]
-    rows, columns = torch.arange(height), torch.arange(width)
-    (xa, ya), (xb, yb) = start.unbind(-1), end.unbind(-1)                            # each [L,K,1]
-    crosses = ((yb <= rows) & (rows < ya)) | ((ya <= rows) & (rows < yb))            # [L,K,H]
-    at = (xa - xb) * (rows - yb) / (ya - yb) + xb                                    # [L,K,H]
-    toggled = crosses[..., None] & (columns < at[..., None])                         # [L,K,H,W]
-    return toggled.sum(1) % 2 == 1
+    start, end = corners.roll(1, dims=0).double()[:, None], corners.double()[:, None]              # [K,1,2]
+    (xa, ya), (xb, yb) = start.unbind(-1), end.unbind(-1)                            # each [K,1]
+    crosses = ((yb <= rows) & (rows < ya)) | ((ya <= rows) & (rows < yb))            # [K,h]
+    at = (xa - xb) * (rows - yb) / (ya - yb) + xb                                    # [K,h]
+    toggled = crosses[..., None] & (columns < at[..., None])                         # [K,h,w]
+    return toggled.sum(0) % 2 == 1
+
+
+def _around(points: Tensor, margin: float, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The rows and columns of the picture that points [K,2] and what is within `margin` of them cover."""
+    ends = torch.stack([(points.amin(0) - margin).floor(), (points.amax(0) + margin).ceil() + 1])
+    (x0, y0), (x1, y1) = ends.clamp(ends.new_tensor(0), ends.new_tensor([width, height])).int().tolist()
+    return torch.arange(y0, y1), torch.arange(x0, x1)
 
 
 def _squared_distance(joints: Tensor, height: int, width: int) -> Tensor:

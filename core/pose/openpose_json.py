@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .coco import with_neck
+from .coco_json import group_coco
 from .pose import JOINTS, Pose, PoseFrame
 
 SCORES_KEY = "anyone_scores"
@@ -28,7 +30,8 @@ def read_poses(value: Any, *, padded_to_64: bool = True,
                canvas: tuple[int, int] | None = None) -> list[PoseFrame]:
     """Every pose of a POSE_KEYPOINT value; the value is not changed.
 
-    `value`: a list of frames, one frame, `{"__value__": [...]}`, or JSON text of any of these.
+    `value`: a list of frames, one frame, `{"__value__": [...]}`, or JSON text of any of these. COCO's key
+    points are read, too, see `group_coco`; these do not tell their canvas.
     `padded_to_64`: coordinates of 0..1 refer to the canvas rounded up to multiples of 64, as controlnet_aux
     writes them; False if they refer to the canvas itself.
     `canvas`: width and height for frames that do not tell theirs, such as OpenPose's own files.
@@ -61,7 +64,7 @@ def _frames(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return [value]
     if isinstance(value, list | tuple):
-        return list(value)
+        return group_coco(list(value))
     raise ValueError(f"The pose should be a list of frames or one frame with {_FRAME_KEYS}; "
                      f"got {type(value).__name__}.")
 
@@ -72,7 +75,8 @@ def _read_frame(frame: Any, where: str, padded_to_64: bool) -> PoseFrame:
                          f"got {type(frame).__name__}.")
     if not {"canvas_width", "canvas_height"} <= frame.keys():
         raise ValueError(f"In the pose, {where} should have {_FRAME_KEYS}; it has "
-                         f"{', '.join(str(key)[:20] for key in list(frame)[:5]) or 'nothing'}.")
+                         f"{', '.join(str(key)[:20] for key in list(frame)[:5]) or 'nothing'}. "
+                         f"Give the width and height of the picture if the file does not tell them.")
     width, height = (_side(frame, key, where) for key in ("canvas_width", "canvas_height"))
     people = frame.get("people")
     if people is None:
@@ -106,11 +110,15 @@ def _read_person(person: Any, where: str) -> Tensor:
     if not isinstance(person, Mapping):
         raise ValueError(f"In the pose, {where} should be a dictionary with pose_keypoints_2d; "
                          f"got {type(person).__name__}.")
-    joints = _triples(person.get("pose_keypoints_2d"), where)
+    if "keypoints" in person and "pose_keypoints_2d" not in person:
+        joints = _coco(person["keypoints"], where)
+    else:
+        joints = _triples(person.get("pose_keypoints_2d"), where)
     xy, confidence = joints[:, :2], joints[:, 2]
     readable = torch.isfinite(joints).all(1) & (xy.abs() <= 16 * _MAXIMUM_SIDE).all(1)
-    present = readable & (confidence > 0) & ~(xy < 0).all(1)
-    confidence = _true_scores(person.get(SCORES_KEY), confidence, where)
+    ours = _own_scores(person.get(SCORES_KEY), where)
+    present = readable & (confidence > 0) & ((xy >= 0).any(1) | (ours > 0))
+    confidence = torch.where(ours > 0, ours, confidence)
     joints = torch.cat([xy, confidence[:, None]], dim=1)
     return torch.where(present[:, None], joints, 0.0)
 
@@ -128,12 +136,26 @@ def _triples(values: Any, where: str) -> Tensor:
     return joints[_BODY_25] if count == 25 else joints
 
 
-def _true_scores(values: Any, confidence: Tensor, where: str) -> Tensor:
-    """Our own extra key, where it speaks of a joint; an editor may have added joints since."""
+def _coco(values: Any, where: str) -> Tensor:
+    """COCO's 17 joints, flat or a row each."""
+    rows = values if isinstance(values, list) else []
+    flat = [number for row in rows for number in (row if isinstance(row, list) else [row])]
+    numbers = _numbers(flat, f"keypoints of {where}")
+    if len(numbers) != 51:
+        raise ValueError(f"In the pose, keypoints of {where} has {len(numbers)} numbers; "
+                         f"expected 51 (COCO's 17 joints of x, y, confidence).")
+    return with_neck(torch.tensor(numbers, dtype=torch.float32).view(17, 3))
+
+
+def _own_scores(values: Any, where: str) -> Tensor:
+    """[18] of our own extra key, 0 for joints it does not speak of: an editor may have added some since.
+
+    Elsewhere -1, -1 is a missing joint; one of ours that lies up and left of the canvas is not.
+    """
     scores = torch.tensor(_numbers(values, f"{SCORES_KEY} of {where}"), dtype=torch.float32)
-    if scores.shape != confidence.shape:
-        return confidence
-    return torch.where(torch.isfinite(scores) & (scores > 0), scores, confidence)
+    if len(scores) != len(JOINTS):
+        return torch.zeros(len(JOINTS))
+    return torch.where(torch.isfinite(scores), scores, 0.0)
 
 
 def _is_normalised(people: Sequence[Tensor]) -> bool:

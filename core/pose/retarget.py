@@ -22,10 +22,10 @@ def retarget_pose(pose: Pose, reference: Pose, *, root: str = "neck", template: 
     reference's, for example the first frame; every bone is then scaled by reference / template, so that
     foreshortened limbs stay so. None: the pose itself, every bone gets the reference's length.
     `keep_size`: only the proportions change, not the size of the person. See `bone_ratios` for `limit`.
-    The reference is fitted to the pose's canvas; joints missing from the pose stay missing.
+    Reference and template are fitted to the pose's canvas; joints missing from the pose stay missing.
     """
-    ratios = bone_ratios(template or pose, fit_pose(reference, pose.width, pose.height), limit=limit,
-                         keep_size=keep_size)
+    old, new = (fit_pose(one, pose.width, pose.height) for one in (template or pose, reference))
+    ratios = bone_ratios(old, new, limit=limit, keep_size=keep_size)
     start = find_root(pose.present.tolist())
     if start is None:
         return pose

@@ -11,6 +11,7 @@ from .assignment import assign
 from .distance import oks
 from .pose import Pose, PoseFrame
 from .select import person_score, person_size
+from .transform import fit_frame
 
 _FAINT = 0.1                                               # poses with a lower mean score are ignored
 _BOX_MARGIN = 0.1                                          # people reach beyond their joints' box
@@ -63,6 +64,28 @@ def track_people(frames: Sequence[PoseFrame], *, max_age: int = 15, minimum_hits
             for time, frame in enumerate(frames)]
 
 
+def follow_people(frames: Sequence[PoseFrame]) -> list[PoseFrame]:
+    """As `track_people` for pictures far apart, such as key frames: number i is the same person everywhere.
+
+    Everybody continues the nearest person seen before, as long as there are any left, in the pairing of the
+    smallest total distance; nobody with a joint is left out.
+    """
+    known: list[Pose] = []                                 # everybody so far, where they were last seen
+    followed = []
+    for frame in frames:
+        people = fit_frame(frame, frames[0].width, frames[0].height).people
+        here = [i for i, pose in enumerate(people) if pose.present.any()]
+        pairs = assign(_nearness(known, [people[i] for i in here]))
+        numbers = {here[column]: row for row, column in pairs}
+        for i in here:
+            number = numbers.setdefault(i, len(known))
+            known[number:number + 1] = [people[i]]
+        seen = {number: frame.people[i] for i, number in numbers.items()}
+        nobody = Pose.empty(frame.width, frame.height)
+        followed.append(replace(frame, people=tuple(seen.get(i, nobody) for i in range(len(known)))))
+    return followed
+
+
 def _continue(tracks: Sequence[_Track], people: Sequence[Pose], numbers: Sequence[int],
               time: int) -> list[int]:
     """Gives poses `numbers` of `people` to the tracks they fit best; returns those that fit none."""
@@ -82,6 +105,20 @@ def _similarity(expected: Sequence[Pose], found: Sequence[Pose]) -> Tensor:
     known = torch.isfinite(joints)
     similarity = torch.where(known, (joints + boxes) / 2, boxes)
     return torch.where(similarity >= torch.where(known, _LEAST_SIMILARITY, _LEAST_IOU), similarity, 0.0)
+
+
+def _nearness(known: Sequence[Pose], people: Sequence[Pose]) -> Tensor:
+    """[K,N] above 0, falling evenly with the mean distance of the common joints, or of the boxes' middles
+    where there are none. Everybody here has joints."""
+    if not known or not people:
+        return torch.zeros(len(known), len(people))
+    (a, in_a), (b, in_b) = ((torch.stack([pose.keypoints for pose in poses]),
+                             torch.stack([pose.present for pose in poses])) for poses in (known, people))
+    common = in_a[:, None] & in_b[None]                                              # [K,N,18]
+    apart = ((a[:, None] - b[None]).norm(dim=-1) * common).sum(-1) / common.sum(-1)  # [K,N]
+    old, new = (torch.stack([_centre(pose) for pose in poses]) for poses in (known, people))
+    distance = torch.where(common.any(-1), apart, torch.cdist(old, new))
+    return 1 + distance.amax() - distance
 
 
 def _boxes(poses: Sequence[Pose]) -> Tensor:

@@ -1,14 +1,17 @@
 """Detectors put together from several networks; the networks are stand-ins that know where people are."""
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 from anyone.core.checkpoints import LoadedNet, embedded, load
-from anyone.core.detectors import Detector, detect_people, read_pose
+from anyone.core.detectors import Detector, detect_people, most_inside, read_pose
 from anyone.core.detr.weights import SYSTEM as DETR
-from anyone.core.pose import COCO_JOINTS
+from anyone.core.people import Detection
+from anyone.core.pose import COCO_JOINTS, Pose, PoseFrame
 from anyone.core.runtime import Runtime
 from anyone.core.synthetic import render_people
 from anyone.core.vitpose.weights import SYSTEM as VITPOSE
@@ -96,7 +99,7 @@ def test_a_finder_with_masks_can_be_alone(image):
 
 def test_a_finder_of_boxes_needs_help(image):
     for scores in (SCORES, SCORES / 9):                   # also where nobody is
-        with pytest.raises(ValueError, match="finder finds boxes only; give the detector a pose estimator"):
+        with pytest.raises(ValueError, match="only boxes of people, from finder or given; give the"):
             detect_people(finder(masks=False, scores=scores), image, runtime=Runtime("cpu"))
     one, = detect_people(Detector(finder(masks=False), estimator()), image, runtime=Runtime("cpu"))
     assert len(one.frame.people) == 2 and one.masks.any(2).any(1).all()                  # by GrabCut
@@ -141,6 +144,116 @@ def test_roles(image):
         Detector(finder(), poses=finder())
     with pytest.raises(ValueError, match="finder should be of role detector"):
         detect_people(estimator(), image, runtime=Runtime("cpu"))
+
+
+def test_parsers_have_their_places(model):
+    with pytest.raises(ValueError, match="clothes should be a parser of clothes; faces parses faces"):
+        Detector(finder(), clothes=model("faces"))
+    with pytest.raises(ValueError, match="faces should be a parser of faces; clothes parses clothes"):
+        Detector(finder(), faces=model("clothes"))
+    detector = Detector(finder(), estimator(), faces=model("faces"))
+    assert repr(detector) == "<Detector finder with poses, faces>" and not detector.knows_regions
+    assert Detector(finder(), clothes=model("clothes")).knows_regions
+
+
+def test_everybody_has_a_box_and_a_score(image):
+    one, = detect_people(Detector(finder(), estimator()), image, runtime=Runtime("cpu"))
+    assert torch.allclose(one.person_scores, SCORES[[1, 0]])
+    size = torch.tensor([120, 160] * 2)
+    assert (one.boxes - BOXES[[1, 0]] * size).abs().max() <= 4, "masks of the stand-in have 32 cells a side"
+    joints_only = Detection(one.frame, torch.zeros_like(one.masks), one.regions)
+    assert torch.allclose(joints_only.person_scores, torch.ones(2), atol=0.05)
+    for box, pose in zip(joints_only.boxes, one.frame.people, strict=True):
+        x0, y0, x1, y1 = pose.box()
+        assert box.tolist() == [max(0, math.floor(x0)), math.floor(y0), math.ceil(x1), math.ceil(y1)]
+
+
+def test_given_boxes_are_not_looked_for(image):
+    """The finder's own boxes play no role; each given one is a person, however many are allowed."""
+    given = torch.tensor([[20.0, 30, 80, 150], [70, 40, 110, 140], [-50, -50, -1, -1], [30, 30, 30, 90]])
+    detector = Detector(finder(masks=False), estimator())
+    one, = detect_people(detector, image, boxes=[given], max_people=1, runtime=Runtime("cpu"))
+    assert len(one.frame.people) == 2 and one.person_scores.tolist() == [1.0, 1.0]
+    for box in given[:2]:
+        middle, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+        size = torch.maximum(size, size.flip(0) * torch.tensor([0.75, 4 / 3]))
+        nose = middle + (JOINTS[0] - 0.5) * size + 0.5
+        assert min(float((pose.keypoints[0] - nose).norm()) for pose in one.frame.people) < 1.0
+    nobody, = detect_people(detector, image, boxes=[given[2:]], runtime=Runtime("cpu"))
+    assert nobody.masks.shape == (0, 160, 120)
+    with pytest.raises(ValueError, match="only boxes of people, from finder or given"):
+        detect_people(finder(), image, boxes=[given], runtime=Runtime("cpu"))
+
+
+def test_a_refiner_takes_given_boxes_without_joints(model, image):
+    given = torch.tensor([[20.0, 30, 80, 150], [70, 40, 110, 140]])
+    one, = detect_people(Detector(finder(masks=False), masks=model("sam")), image, boxes=[given],
+                         runtime=Runtime("cpu"))
+    assert one.masks.shape[1:] == (160, 120) and (one.masks.sum(0) <= 1).all()
+    assert not any(pose.present.any() for pose in one.frame.people)
+
+
+@pytest.fixture
+def couple():
+    """[1,128,256,3]: two people side by side; where each is [2,128,256]."""
+    drawn = render_people(torch.tensor([3, 11]), 128, 128, mode="studio")
+    masks = torch.zeros(2, 128, 256, dtype=torch.bool)
+    masks[0, :, :128], masks[1, :, 128:] = drawn.mask[0] > 0.5, drawn.mask[1] > 0.5
+    return torch.cat(list(drawn.image), 2).movedim(0, -1)[None], masks
+
+
+def test_a_finder_of_whole_pictures_looks_into_boxes(couple):
+    image, shown = couple
+    boxes = torch.tensor([[130.0, 2, 250, 126], [2, 2, 126, 126]])
+    one, = detect_people(load(embedded()["detect-person"]), image, boxes=[boxes], runtime=Runtime("cpu"))
+    assert len(one.masks) == 2 and not (one.masks[0] & one.masks[1]).any()
+    assert torch.equal(one.regions > 0, one.masks.any(0))
+    order = one.masks.sum((1, 2))
+    assert order[0] >= order[1]
+    for mask, pose in zip(one.masks, one.frame.people, strict=True):
+        right = bool(mask[:, 128:].any())
+        assert (mask & shown[int(right)]).sum() > 0.8 * (mask | shown[int(right)]).sum()
+        assert ((pose.keypoints[pose.present][:, 0] > 128) == right).all()
+        assert (pose.width, pose.height) == (256, 128)
+
+
+def test_the_earlier_box_keeps_its_pixels(couple):
+    image, _ = couple
+    box = torch.tensor([[2.0, 2, 126, 126]])
+    once, = detect_people(load(embedded()["detect-person"]), image, boxes=[box], runtime=Runtime("cpu"))
+    twice, = detect_people(load(embedded()["detect-person"]), image, boxes=[box.repeat(2, 1)],
+                           runtime=Runtime("cpu"))
+    assert torch.equal(twice.masks[0], once.masks[0]) and not twice.masks[1].any()
+    assert torch.equal(twice.frame.people[1].keypoints, twice.frame.people[0].keypoints)
+
+
+def test_who_is_meant_by_a_box():
+    """The most pixels and joints in it, not the largest."""
+    masks = torch.zeros(2, 20, 20, dtype=torch.bool)
+    masks[0, :, :12], masks[1, 5:15, 12:] = True, True
+    people = tuple(Pose(torch.full((18, 2), x), torch.ones(18), 20, 20) for x in (5.0, 15.0))
+    seen = Detection(PoseFrame(20, 20, people), masks, masks.any(0).byte())
+    assert most_inside(seen, torch.tensor([11.0, 4, 20, 16])) == 1
+    assert most_inside(seen, torch.tensor([0.0, 0, 12, 20])) == 0
+    assert most_inside(seen, torch.tensor([16.0, 17, 20, 20])) is None
+    assert most_inside(replace(seen, masks=masks & False), torch.tensor([11.0, 4, 20, 16])) == 1
+
+
+def test_an_estimator_serves_any_finder(couple):
+    """Its joints replace the finder's, in the finder's people; where it sees nobody the finder's stay."""
+    image, _ = couple
+    net = load(embedded()["detect-person"])
+    plain, = detect_people(net, image, runtime=Runtime("cpu"))
+    posed, = detect_people(Detector(net, estimator()), image, runtime=Runtime("cpu"))
+    assert torch.equal(posed.masks, plain.masks) and torch.equal(posed.regions, plain.regions)
+    for pose, (x0, y0, x1, y1) in zip(posed.frame.people, plain.boxes.tolist(), strict=True):
+        size = torch.tensor([x1 - x0, y1 - y0], dtype=torch.float32)
+        size = torch.maximum(size, size.flip(0) * torch.tensor([0.75, 4 / 3]))
+        nose = torch.tensor([x0 + x1, y0 + y1]) / 2 + (JOINTS[0] - 0.5) * size + 0.5
+        assert (pose.keypoints[0] - nose).abs().max() < 1.5
+    unsure, = detect_people(Detector(net, estimator(0.2)), image, runtime=Runtime("cpu"))
+    assert all(torch.equal(a.keypoints, b.keypoints)
+               for a, b in zip(unsure.frame.people, plain.frame.people, strict=True))
 
 
 def test_the_embedded_detector_is_one_too():

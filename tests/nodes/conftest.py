@@ -8,7 +8,7 @@ import torch
 from anyone.core.checkpoints import LoadedNet
 from anyone.core.detect import Detection
 from anyone.core.graph.standin import running_on
-from anyone.core.people import mask_from_pose
+from anyone.core.people import mask_from_pose, read_segs
 from anyone.core.pose import Pose, PoseFrame, write_poses
 from anyone.core.runtime import Runtime
 from anyone.core.triagan.network import Config, Generator
@@ -33,6 +33,11 @@ def check_output(kind: str, value) -> None:
     elif kind == "POSE_KEYPOINT":
         json.dumps(value)
         assert all({"canvas_width", "canvas_height", "people"} <= set(frame) for frame in value)
+    elif kind == "BOUNDING_BOX":
+        json.dumps(value)
+        assert all(box.keys() == {"x", "y", "width", "height", "score"} for frame in value for box in frame)
+    elif kind == "SEGS":
+        assert len(read_segs(value)) == len(value[1])
     elif kind == "STRING":
         assert isinstance(value, str)
     else:

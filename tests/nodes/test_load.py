@@ -1,12 +1,24 @@
 """Loader nodes: what they offer, what they refuse, and that a changed file is loaded again."""
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
+import socket
 
 import pytest
 import torch
-from anyone.nodes import AnyoneLoadDetector, AnyoneLoadInpainter
-from safetensors.torch import save_file
+from anyone.core.checkpoints import LoadedNet
+from anyone.core.detectors import detect_people
+from anyone.core.runtime import Runtime
+from anyone.nodes import (
+    AnyoneCropPerson,
+    AnyoneDetectPeople,
+    AnyoneLoadDetector,
+    AnyoneLoadInpainter,
+    AnyoneParseRegions,
+)
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture
@@ -50,3 +62,182 @@ def test_a_changed_file_changes_the_fingerprint(models):
     assert AnyoneLoadInpainter.fingerprint_inputs(name="other.safetensors") == before
     os.utime(models / "other.safetensors", ns=(1, 1))
     assert AnyoneLoadInpainter.fingerprint_inputs(name="other.safetensors") != before
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("somebody reached for the network")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def put(model_file, tmp_path):
+    """put(model, name): one of the tiny models where the published weights of that name would lie; random
+    weights that are sure: every query is a person who is everywhere, every joint is there."""
+    def place(model, name):
+        folder = tmp_path / "models" / "anyone" / "detection" / name
+        shutil.copytree(model_file(model).parent, folder)
+        file = folder / "model.safetensors"
+        state = load_file(file)
+        for key in ("class_embed.bias", "segmentation_head.bias", "head.conv.bias"):
+            if key in state:
+                state[key] += 6.0
+        save_file(state, file, {"format": "pt"})
+        return file
+
+    return place
+
+
+@pytest.fixture
+def photograph():
+    return torch.rand(2, 90, 70, 3, generator=torch.Generator().manual_seed(1))
+
+
+def options(node, name) -> list[str]:
+    return next(item.options for item in node.GET_SCHEMA().inputs if item.id == name)
+
+
+def test_published_names_are_always_offered_and_files_come_last(models):
+    files = ["mine/small.safetensors", "other.safetensors"]
+    first = {"name": "detect-person", "poses": "auto", "masks": "none", "clothes": "none", "faces": "none"}
+    some = {"name": "rf-detr-seg-small", "poses": "vitpose-plus-small", "masks": "sam2.1-hiera-small",
+            "clothes": "segformer-b2-clothes", "faces": "face-bisenet"}
+    for name in first:
+        listed = options(AnyoneLoadDetector, name)
+        assert listed[0] == first[name] and some[name] in listed and listed[-2:] == files
+        assert len(listed) == len(set(listed))
+    assert "openpose-body" in options(AnyoneLoadDetector, "name")
+    assert "face-parsing" not in options(AnyoneLoadDetector, "clothes")
+
+
+def test_without_download_nothing_reaches_for_the_network(run, no_network, put):
+    finder = put("rf_detr_seg", "rf-detr-seg-small")
+    run(AnyoneLoadDetector, name="rf-detr-seg-small")
+    for inputs in ({"name": "rt-detr-r18"}, {"poses": "vitpose-plus-base"}, {"masks": "sam2.1-hiera-tiny"},
+                   {"clothes": "segformer-b2-clothes"}, {"faces": "face-bisenet"}):
+        AnyoneLoadDetector.fingerprint_inputs(**inputs)
+        with pytest.raises(FileNotFoundError, match="is not on this machine yet; tick download, or run: "):
+            run(AnyoneLoadDetector, **inputs)
+    assert list(finder.parents[1].iterdir()) == [finder.parent], "and nothing was written"
+
+
+def test_download_fetches_what_is_missing_once(run, tmp_path, put, monkeypatch):
+    """The estimator `auto` stands for, too."""
+    put("rf_detr_seg", "rf-detr-seg-small")
+    ready = put("vitpose_plus", "vitpose-plus-small").parent
+    hub = shutil.move(ready, tmp_path / "hub")
+    fetched = []
+
+    def download(address, target, digest, runtime):
+        fetched.append(address)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(hub / target.name, target)
+
+    module = importlib.import_module("anyone.core.checkpoints.fetch")
+    monkeypatch.setattr(module, "download_from_hub", download)
+    for _ in range(2):
+        detector, note = run(AnyoneLoadDetector, name="rf-detr-seg-small", download=True).args
+        assert detector.poses.system.name == "vitpose"
+        assert note == "finder: rf-detr-seg-small (Apache-2.0); poses: vitpose-plus-small (Apache-2.0)."
+    assert fetched == [f"usyd-community/vitpose-plus-small/{name}" for name in (
+        "config.json", "preprocessor_config.json", "model.safetensors")]
+
+
+def test_auto_takes_the_smallest_estimator_here_for_finders_of_boxes_only(run, put):
+    put("rf_detr_seg", "rf-detr-seg-small")
+    detector, note = run(AnyoneLoadDetector, name="rf-detr-seg-small").args
+    assert detector.poses is None and note.endswith("let auto fetch one.")
+    for name in ("vitpose-plus-huge", "vitpose-plus-base"):
+        put("vitpose_plus", name)
+    detector, note = run(AnyoneLoadDetector, name="rf-detr-seg-small").args
+    assert detector.poses.name == "vitpose-plus-base"
+    assert run(AnyoneLoadDetector, name="rf-detr-seg-small", poses="none").args[0].poses is None
+    assert run(AnyoneLoadDetector).args[0].poses is None, "the embedded one sees joints itself"
+    assert run(AnyoneLoadDetector, poses="vitpose-plus-huge").args[0].poses.name == "vitpose-plus-huge"
+
+
+def test_a_pose_end_to_end_from_the_users_own_files(run, put, photograph):
+    put("rf_detr_seg", "finder")
+    put("vitpose_plus", "estimator")
+    detector, note = run(AnyoneLoadDetector, name="detection/finder/model.safetensors",
+                         poses="detection/estimator/model.safetensors").args
+    assert note.startswith("finder: detection/finder/model.safetensors; poses: detection/estimator/")
+    pose, mask, _, _, boxes, segs = run(AnyoneDetectPeople, image=photograph, detector=detector,
+                                        threshold=0.1, max_people=4, flip=True).args
+    found = detect_people(detector, photograph, threshold=0.1, max_people=4, flip=True,
+                          runtime=Runtime("cpu"))
+    assert [len(frame["people"]) for frame in pose] == [len(one.masks) for one in found] == [4, 4]
+    for frame, one in zip(pose, found, strict=True):
+        for person, expected in zip(frame["people"], one.frame.people, strict=True):
+            triples = torch.tensor(person["pose_keypoints_2d"]).view(18, 3)
+            assert torch.allclose(triples[:, :2], expected.keypoints, atol=1e-3)
+            assert torch.equal(triples[:, 2] > 0, expected.present) and expected.present.sum() >= 4
+    assert torch.equal(mask > 0, torch.stack([one.masks.any(0) for one in found]))
+    assert all(box["score"] > 0.5 for frame in boxes for box in frame), "the finder's own"
+    assert len(segs[1]) == int(found[0].masks.any(2).any(1).sum())
+
+
+def test_the_loaded_detector_serves_every_node(run, put, photograph):
+    put("rf_detr_seg", "rf-detr-seg-small")
+    put("vitpose", "vitpose-plus-small")
+    put("sam", "sam2.1-hiera-tiny")
+    put("clothes", "segformer-b2-clothes")
+    put("faces", "face-parsing")
+    detector = run(AnyoneLoadDetector, name="rf-detr-seg-small", masks="sam2.1-hiera-tiny",
+                   clothes="segformer-b2-clothes", faces="face-parsing").args[0]
+    assert repr(detector) == "<Detector rf-detr-seg-small with poses, masks, clothes, faces>"
+    cropped, *_ = run(AnyoneCropPerson, image=photograph, detector=detector).args
+    assert cropped.shape == (2, 288, 160, 3)
+    for boxes in (None, [(0, 0, 60, 90), (30, 0, 70, 90)]):
+        mask, regions = run(AnyoneDetectPeople, image=photograph, detector=detector, boxes=boxes).args[1:3]
+        assert torch.equal(regions.labels > 0, mask > 0)
+    for kind in ("person", "face"):
+        regions = run(AnyoneParseRegions, image=photograph, detector=detector, kind=kind).args[0]
+        assert regions.labels.shape == (2, 90, 70) and len(regions.names) == {"person": 12, "face": 19}[kind]
+    one_pixel = run(AnyoneDetectPeople, image=photograph[:1, :1, :1], detector=detector).args[1]
+    assert one_pixel.shape == (1, 1, 1)
+
+
+@pytest.mark.parametrize("inputs, words", [
+    ({"name": "vitpose-plus-small"}, "There is no detector vitpose-plus-small; there is detect-person"),
+    ({"name": "detection/p/model.safetensors"}, "ViTPose pose estimator, which is no detector"),
+    ({"poses": "detect-person"}, "holds a .*, which is no estimator"),
+    ({"masks": "detection/p/model.safetensors"}, "ViTPose pose estimator, which is no refiner"),
+    ({"clothes": "detection/f/model.safetensors"}, "clothes should be a parser of clothes; .* parses faces"),
+    ({"faces": "detection/c/model.safetensors"}, "faces should be a parser of faces; .* parses clothes"),
+    ({"poses": "swim"}, "There is no estimator swim; there is vitpose-plus-small, "),
+])
+def test_networks_of_another_role_are_refused(run, put, inputs, words):
+    for model, name in (("vitpose", "p"), ("faces", "f"), ("clothes", "c")):
+        put(model, name)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        run(AnyoneLoadDetector, **inputs)
+
+
+def test_the_fingerprint_covers_every_chosen_file(put):
+    chosen = {"name": "detection/n/model.safetensors", "masks": "sam2.1-hiera-tiny",
+              "clothes": "detection/c/model.safetensors", "faces": "detection/f/model.safetensors"}
+    files = [put("rf_detr_seg", "n"), put("sam", "sam2.1-hiera-tiny"), put("clothes", "c"), put("faces", "f")]
+    seen = [AnyoneLoadDetector.fingerprint_inputs(**chosen)]
+    files.append(put("vitpose", "vitpose-plus-large"))                     # what auto now means
+    seen.append(AnyoneLoadDetector.fingerprint_inputs(**chosen))
+    assert AnyoneLoadDetector.fingerprint_inputs(**chosen) == seen[-1]
+    for file in files:
+        os.utime(file, ns=(1, 1))
+        seen.append(AnyoneLoadDetector.fingerprint_inputs(**chosen))
+    assert len(set(map(tuple, seen))) == len(seen)
+    linked = AnyoneLoadDetector.fingerprint_inputs(name=None, poses=None)
+    assert linked == [], "hosts pass None for what comes over a wire"
+    missing = AnyoneLoadDetector.fingerprint_inputs(poses="vitpose-plus-huge")
+    assert missing[1] == "vitpose-plus-huge is not here"
+
+
+def test_a_bare_network_is_a_detector_too(run, put, photograph):
+    put("rf_detr_seg", "n")
+    net = run(AnyoneLoadDetector, name="detection/n/model.safetensors", poses="none").args[0].finder
+    assert isinstance(net, LoadedNet)
+    assert run(AnyoneDetectPeople, image=photograph, detector=net).args[1].any()

@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from anyone.core.people import read_segs
 from anyone.core.pose import PoseFrame, read_poses
+from anyone.core.synthetic import render_people
 from anyone.nodes import AnyoneCropPerson, AnyoneDetectPeople, AnyonePastePerson
 
 
@@ -67,7 +69,7 @@ def test_a_feathered_seam_is_soft(run, image, pose):
 def test_detection_reports_poses_masks_regions_and_words(run, image, two, seen):
     seen(*two)
     output = run(AnyoneDetectPeople, image=image.expand(2, -1, -1, -1))
-    pose, mask, regions, note = output.args
+    pose, mask, regions, note, *_ = output.args
     assert [len(frame["people"]) for frame in pose] == [2, 2]
     assert torch.equal(mask[1] > 0, two[1].any(0)) and regions.labels.shape == (2, 80, 120)
     assert note == "4 people found." and output.ui["text"] == [note]
@@ -75,6 +77,87 @@ def test_detection_reports_poses_masks_regions_and_words(run, image, two, seen):
 
 def test_an_empty_picture_is_reported_as_such(run, image, seen):
     seen(PoseFrame(120, 80), torch.zeros(0, 80, 120, dtype=torch.bool))
-    pose, mask, _, note = run(AnyoneDetectPeople, image=image).args
+    pose, mask, _, note, boxes, segs = run(AnyoneDetectPeople, image=image).args
     assert pose == [{"canvas_width": 120, "canvas_height": 80, "people": []}]
     assert not mask.any() and "No person found" in note
+    assert boxes == [[]] and segs == ((80, 120), [])
+
+
+def test_boxes_and_segments_are_of_the_masks(run, image, two, seen):
+    """Whole pixels, for consumers slice with them."""
+    seen(*two)
+    *_, boxes, segs = run(AnyoneDetectPeople, image=image.expand(2, -1, -1, -1)).args
+    assert len(boxes) == 2 and boxes[0] == boxes[1]
+    for box, mask, person in zip(boxes[0], two[1], two[0].people, strict=True):
+        y, x = mask.nonzero().T
+        assert (box["x"], box["width"]) == (int(x.min()), int(x.max() + 1 - x.min()))
+        assert (box["y"], box["height"]) == (int(y.min()), int(y.max() + 1 - y.min()))
+        assert all(type(box[side]) is int for side in ("x", "y", "width", "height"))
+        assert box["score"] == pytest.approx(float(person.scores.mean()))
+    assert torch.equal(read_segs(segs), two[1]), "of the first picture only"
+    assert [segment.label for segment in segs[1]] == ["person", "person"]
+    assert segs[1][0].bbox == (boxes[0][0]["x"], boxes[0][0]["y"], boxes[0][0]["x"] + boxes[0][0]["width"],
+                               boxes[0][0]["y"] + boxes[0][0]["height"])
+
+
+@pytest.fixture(scope="module")
+def couple():
+    """IMAGE [1,128,256,3]: two people who do not exist, side by side, and where each is [2,128,256]."""
+    drawn = render_people(torch.tensor([3, 11]), 128, 128, mode="studio")
+    masks = torch.zeros(2, 128, 256, dtype=torch.bool)
+    masks[0, :, :128], masks[1, :, 128:] = drawn.mask[0] > 0.5, drawn.mask[1] > 0.5
+    return torch.cat(list(drawn.image), 2).movedim(0, -1)[None], masks
+
+
+@pytest.mark.parametrize("boxes", [
+    {"x": 128, "y": 0, "width": 128, "height": 128}, [{"x": 128, "y": 0, "width": 128, "height": 128}],
+    [[{"x": 128.0, "y": 0, "width": 128, "height": 128, "score": 0.7}]], (128, 0, 256, 128),
+    [(128, 0, 256, 128)], [[[128.0, 0.0, 256.0, 128.0]]]],
+    ids=["dict", "dicts", "dicts per picture", "tuple", "tuples", "lists per picture"])
+def test_only_the_boxes_given_are_looked_at(run, couple, boxes):
+    image, masks = couple
+    assert len(run(AnyoneDetectPeople, image=image).args[0][0]["people"]) == 2
+    pose, mask, regions, note, *_ = run(AnyoneDetectPeople, image=image, boxes=boxes).args
+    (person,) = read_poses(pose)[0].people
+    found = mask[0] > 0
+    assert (found & masks[1]).sum() > 0.8 * (found | masks[1]).sum()
+    assert torch.equal(regions.labels[0] > 0, found) and note == "1 person found."
+    assert (person.keypoints[person.present][:, 0] > 120).all()
+
+
+def test_every_box_is_a_person_however_many(run, couple):
+    """`max_people` is for detectors that find, not for boxes that somebody gave."""
+    image = couple[0][:, :, :128].repeat(1, 1, 4, 1)
+    boxes = [[(128 * (i % 4), i / 10, 128 * (i % 4) + 128, 128) for i in range(12)]]
+    pose, _, _, note, found, _ = run(AnyoneDetectPeople, image=image, boxes=boxes, max_people=3).args
+    assert len(pose[0]["people"]) == len(found[0]) == 12 and note == "12 people found."
+
+
+def test_a_hundred_people_come_out_of_every_socket(run, image, two, seen):
+    crowd = PoseFrame(120, 80, two[0].people[:1] * 100)
+    masks = torch.zeros(100, 80, 120, dtype=torch.bool)
+    masks[torch.arange(100), :, torch.arange(100)] = True
+    seen(crowd, masks)
+    pose, mask, _, note, boxes, segs = run(AnyoneDetectPeople, image=image).args
+    assert len(pose[0]["people"]) == len(boxes[0]) == len(segs[1]) == 100 and note == "100 people found."
+    assert mask[0, :, :100].all() and not mask[0, :, 100:].any()
+    assert [box["x"] for box in boxes[0]] == list(range(100)) and {box["width"] for box in boxes[0]} == {1}
+
+
+@pytest.mark.parametrize("boxes", [[], [[]], [(500, 10, 600, 50)], [(30, 30, 30, 60)]],
+                         ids=["none", "none per picture", "beside the picture", "without width"])
+def test_no_box_no_person(run, couple, boxes):
+    pose, mask, *_ = run(AnyoneDetectPeople, image=couple[0], boxes=boxes).args
+    assert pose[0]["people"] == [] and not mask.any()
+
+
+@pytest.mark.parametrize("boxes", ["a text", [5], [(1, 2, 3)], {"x": 1, "y": 2}, [(0, 0, float("nan"), 9)]])
+def test_broken_boxes_are_refused_in_a_sentence(run, couple, boxes):
+    with pytest.raises(ValueError, match="^boxes (should be|hold) "):
+        run(AnyoneDetectPeople, image=couple[0], boxes=boxes)
+
+
+@pytest.mark.parametrize("boxes", [None, (0, 0, 1, 1)])
+def test_a_picture_of_one_pixel_shows_nobody(run, boxes):
+    pose, mask, *_ = run(AnyoneDetectPeople, image=torch.zeros(1, 1, 1, 3), boxes=boxes).args
+    assert pose[0]["people"] == [] and mask.shape == (1, 1, 1)

@@ -1,6 +1,6 @@
 """Runs every shipped workflow and writes its thumbnail:  python tests/workflows/thumbnails.py
 
-A thumbnail is a strip: what the workflow previews, then what it saves, two pictures of each at most.
+A thumbnail is a strip: what the workflow previews, then what it saves, of each three pictures at most.
 """
 from __future__ import annotations
 
@@ -37,9 +37,14 @@ def shown_pictures(path: Path, folder: str) -> list[Image.Image]:
     result = executor.run(executor.validate(json.loads(path.read_text(encoding="utf-8"))))
     if result.error:
         raise RuntimeError(result.error["exception_message"])
-    files = [file for shown in result.outputs.values() for file in shown.get("images", ())[:2]]
+    files = [file for shown in result.outputs.values() for file in spread(shown.get("images", []))]
     files.sort(key=lambda file: file["type"] == "output")
     return [Image.open(places[file["type"]] / file["subfolder"] / file["filename"]) for file in files]
+
+
+def spread(files: list[dict], most: int = 3) -> list[dict]:
+    """The first and others at even distances."""
+    return files[::-(-len(files) // most) or 1]
 
 
 def strip(pictures: list[Image.Image]) -> Image.Image:

@@ -5,11 +5,12 @@ import hashlib
 import socket
 import threading
 import types
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from anyone.core import net
-from anyone.core.checkpoints import cli
+from anyone.core.checkpoints import fetch
 from anyone.core.checkpoints.catalog import CATALOG, Published, entry
 from anyone.core.runtime import Interrupted, Progress, Runtime
 
@@ -17,7 +18,7 @@ DATA = bytes(range(256)) * 12_000                         # about 3 MiB
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`/file` with ranges, `/plain` without, `/short` stops half way, `/away` leads to another host."""
+    """Files with ranges, `/plain` without, `/short` stops half way, `/away` leads to another host."""
 
     def do_GET(self):
         self.server.seen.append((self.path, self.headers["Range"]))
@@ -28,9 +29,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, b"")
         if self.path == "/plain":
             return self.answer(200, DATA)
+        if self.path.endswith(".json"):
+            return self.answer(200, b"{}")
         if start >= len(DATA):
             return self.answer(416, b"")
-        body = DATA[start:] if self.path == "/file" else DATA[start:len(DATA) // 2]
+        body = DATA[start:len(DATA) // 2] if self.path == "/short" else DATA[start:]
         place = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"
         return self.answer(206, body, len(DATA) - start, **{"Content-Range": place})
 
@@ -68,19 +71,19 @@ def files(tmp_path):
 @pytest.mark.parametrize("digest", ["", f"md5:{hashlib.md5(DATA).hexdigest()}"], ids=["sha256", "md5"])
 def test_fetch_once(tmp_path, server, digest):
     runtime = Runtime(root=tmp_path)
-    path = cli.fetch(row(server.url + "/file", digest), runtime)
+    path = fetch(row(server.url + "/file", digest), runtime)
     assert path == tmp_path / "models" / "anyone" / "toy.ckpt" and path.read_bytes() == DATA
-    assert cli.fetch(row(server.url + "/file", digest), runtime) == path
+    assert fetch(row(server.url + "/file", digest), runtime) == path
     assert server.seen == [("/file", "bytes=0-")] and files(tmp_path) == ["toy.ckpt"]
 
 
 def test_fetch_goes_on_after_a_broken_connection(tmp_path, server):
     runtime = Runtime(root=tmp_path)
-    with pytest.raises(ConnectionError, match="run the same command again to go on with toy.ckpt.part"):
-        cli.fetch(row(server.url + "/short"), runtime)
+    with pytest.raises(ConnectionError, match="try again to go on with toy.ckpt.part"):
+        fetch(row(server.url + "/short"), runtime)
     half = len(DATA) // 2
     assert files(tmp_path) == ["toy.ckpt.part"]
-    assert cli.fetch(row(server.url + "/file"), runtime).read_bytes() == DATA
+    assert fetch(row(server.url + "/file"), runtime).read_bytes() == DATA
     assert server.seen[1] == ("/file", f"bytes={half}-") and files(tmp_path) == ["toy.ckpt"]
 
 
@@ -88,19 +91,19 @@ def test_fetch_with_everything_there_already(tmp_path, server):
     part = tmp_path / "models" / "anyone" / "toy.ckpt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(DATA)
-    assert cli.fetch(row(server.url + "/file"), Runtime(root=tmp_path)).read_bytes() == DATA
+    assert fetch(row(server.url + "/file"), Runtime(root=tmp_path)).read_bytes() == DATA
 
 
 def test_a_server_without_ranges_starts_afresh(tmp_path, server):
     part = tmp_path / "models" / "anyone" / "toy.ckpt.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"old bytes")
-    assert cli.fetch(row(server.url + "/plain"), Runtime(root=tmp_path)).read_bytes() == DATA
+    assert fetch(row(server.url + "/plain"), Runtime(root=tmp_path)).read_bytes() == DATA
 
 
 def test_another_file_is_thrown_away(tmp_path, server):
     with pytest.raises(ValueError, match="toy.ckpt came with md5 .* instead of 0000; removed"):
-        cli.fetch(row(server.url + "/file", "md5:0000"), Runtime(root=tmp_path))
+        fetch(row(server.url + "/file", "md5:0000"), Runtime(root=tmp_path))
     assert files(tmp_path) == []
 
 
@@ -111,7 +114,7 @@ def test_an_interrupt_leaves_only_the_part(tmp_path, server):
                 raise Interrupted
 
     with pytest.raises(Interrupted):
-        cli.fetch(row(server.url + "/file"), Runtime(root=tmp_path, progress_class=Stops))
+        fetch(row(server.url + "/file"), Runtime(root=tmp_path, progress_class=Stops))
     assert files(tmp_path) == ["toy.ckpt.part"]
 
 
@@ -128,14 +131,14 @@ def test_a_full_disk(tmp_path):
     ("/away", ValueError, "http://example.invalid/file is no https address")])
 def test_bad_answers(tmp_path, server, path, error, words):
     with pytest.raises(error, match=words):
-        cli.fetch(row(server.url + path), Runtime(root=tmp_path))
+        fetch(row(server.url + path), Runtime(root=tmp_path))
     assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("url", ["http://example.org/x", "file:///etc/hostname", "ftp://example.org/x"])
 def test_only_https(tmp_path, url):
     with pytest.raises(ValueError, match="no https address"):
-        cli.fetch(row(url), Runtime(root=tmp_path))
+        fetch(row(url), Runtime(root=tmp_path))
 
 
 def test_no_server(tmp_path, monkeypatch):
@@ -144,49 +147,22 @@ def test_no_server(tmp_path, monkeypatch):
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/file"
         with pytest.raises(ConnectionError, match="No connection: .*; check the network"):
-            cli.fetch(row(url), Runtime(root=tmp_path))
-
-
-def test_fetch_from_the_hub(tmp_path, monkeypatch):
-    import huggingface_hub
-
-    def hf_hub_download(repository, file, local_dir):
-        assert (repository, file) == ("owner/name", "folder/x.ckpt")
-        (local_dir / "folder").mkdir(parents=True)
-        (local_dir / file).write_bytes(DATA)
-        return str(local_dir / file)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
-    hub_row = Published("toy", "Toy", "toy", "inpainter", ("toy.ckpt",), "MIT", "yes", "alive",
-                        hub="owner/name/folder/x.ckpt", digest=f"md5:{hashlib.md5(DATA).hexdigest()}")
-    assert cli.fetch(hub_row, Runtime(root=tmp_path)).read_bytes() == DATA
-    assert files(tmp_path) == ["toy.ckpt"] and not list(tmp_path.rglob("*.part"))
+            fetch(row(url), Runtime(root=tmp_path))
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    """A hub of two files, the large one with a digest; `hub.digest` may be changed."""
+def hub(server, monkeypatch):
+    """Our server as a hub of two files, the large one with a digest; `server.digest` may be changed."""
     import huggingface_hub
 
-    class Hub:
-        files = {"model.safetensors": DATA, "config.json": b"{}"}
-        digest = hashlib.sha256(DATA).hexdigest()
+    def metadata(url):
+        small = url.endswith(".json")                                # as git names it
+        return types.SimpleNamespace(etag="0" * 40 if small else server.digest)
 
-        def download(self, repository, file, local_dir):
-            self.fetched.append(f"{repository}/{file}")
-            local_dir.mkdir(parents=True, exist_ok=True)
-            (local_dir / file).write_bytes(self.files[file])
-            return str(local_dir / file)
-
-        def metadata(self, url):
-            etag = self.digest if url.endswith("model.safetensors") else "0" * 40          # as git names it
-            return types.SimpleNamespace(etag=etag)
-
-    hub = Hub()
-    hub.fetched = []
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub.download)
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", hub.metadata)
-    return hub
+    server.digest = hashlib.sha256(DATA).hexdigest()
+    monkeypatch.setattr(huggingface_hub, "hf_hub_url", lambda name, file: f"{server.url}/{name}/{file}")
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
+    return server
 
 
 FOLDER = Published("toy", "Toy", "toy", "inpainter", ("detection/toy/model.safetensors",), "MIT", "yes",
@@ -194,23 +170,43 @@ FOLDER = Published("toy", "Toy", "toy", "inpainter", ("detection/toy/model.safet
 
 
 def test_fetch_a_model_folder_once(tmp_path, hub):
-    path = cli.fetch(FOLDER, Runtime(root=tmp_path))
+    path = fetch(FOLDER, Runtime(root=tmp_path))
     assert path == tmp_path / "models" / "anyone" / "detection" / "toy" / "model.safetensors"
     assert path.read_bytes() == DATA and files(tmp_path) == ["config.json", "model.safetensors"]
-    assert cli.fetch(FOLDER, Runtime(root=tmp_path)) == path
-    assert hub.fetched == ["owner/name/config.json", "owner/name/model.safetensors"]
+    assert fetch(FOLDER, Runtime(root=tmp_path)) == path
+    assert [path for path, _ in hub.seen] == ["/owner/name/config.json", "/owner/name/model.safetensors"]
+
+
+def test_a_fetch_from_the_hub_can_be_watched_and_interrupted(tmp_path, hub):
+    class Stops(Progress):
+        def show(self, preview):
+            if self.label.startswith("model") and self.done == 2:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        fetch(FOLDER, Runtime(root=tmp_path, progress_class=Stops))
+    assert files(tmp_path) == ["config.json", "model.safetensors.part"]
+    assert fetch(FOLDER, Runtime(root=tmp_path)).read_bytes() == DATA
+    assert hub.seen[-1] == ("/owner/name/model.safetensors", f"bytes={2 << 20}-")
+    assert files(tmp_path) == ["config.json", "model.safetensors"]
 
 
 def test_the_hubs_own_digest_counts(tmp_path, hub):
     hub.digest = "f" * 64
     with pytest.raises(ValueError, match="model.safetensors came with sha256 .* instead of ffff.*; removed"):
-        cli.fetch(FOLDER, Runtime(root=tmp_path))
+        fetch(FOLDER, Runtime(root=tmp_path))
     assert not list(tmp_path.rglob("model.safetensors"))
+
+
+def test_a_digest_of_our_own_comes_first(tmp_path, hub):
+    hub.digest = "f" * 64
+    ours = replace(FOLDER, digest=f"md5:{hashlib.md5(DATA).hexdigest()}")
+    assert fetch(ours, Runtime(root=tmp_path)).read_bytes() == DATA
 
 
 def test_dead_rows_say_what_to_do(tmp_path):
     with pytest.raises(ValueError) as caught:
-        cli.fetch(entry("triagan-body"), Runtime(root=tmp_path))
+        fetch(entry("triagan-body"), Runtime(root=tmp_path))
     assert str(caught.value).endswith(
         "its link is dead; if you have the file (md5 b649410e831b45f7800a89c738b411ce), "
         f"put it into {tmp_path}/models/anyone as triagan-body.ckpt.")

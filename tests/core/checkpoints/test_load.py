@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from anyone.core.checkpoints import available, check_state, load, load_as, model_files, resolve
+from anyone.core.checkpoints import available, check_state, load, load_as, model_files, offered, resolve
 from anyone.core.runtime import Runtime
 from safetensors.torch import save_file
 
@@ -152,6 +152,41 @@ def test_names_and_folders(tmp_path, toy_system, toy_state):
     assert load_as("mine/toy.safetensors", "inpainter", runtime).name == "mine/toy.safetensors"
     with pytest.raises(ValueError, match="mine/toy.safetensors holds a toy painter, which is no detector"):
         load_as("mine/toy.safetensors", "detector", runtime)
+
+
+@pytest.mark.parametrize("name, role, file", [
+    ("vitpose-plus-small", "estimator", "detection/vitpose-plus-small/model.safetensors"),
+    ("openpose-body", "detector", "mine/body_pose_model.pth"),
+    ("face-bisenet", "parser", "79999_iter.pth"),
+    ("triagan-body", "inpainter", "triagan-body.ckpt")])
+def test_a_published_name_means_its_file_wherever_it_lies(tmp_path, name, role, file):
+    runtime = Runtime(root=tmp_path)
+    path = tmp_path / "models" / "anyone" / file
+    with pytest.raises(FileNotFoundError):
+        resolve(name, role, runtime)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert resolve(name, role, runtime) == path
+    with pytest.raises(FileNotFoundError, match=f"There is no refiner {name}; there is sam2.1-hiera-tiny, "):
+        resolve(name, "refiner", runtime)
+
+
+def test_what_is_not_here_yet_says_how_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        resolve("openpose-body", "detector", Runtime(root=tmp_path))
+    assert str(caught.value) == (
+        "openpose-body is not on this machine yet; tick download, or run: python run.py models fetch "
+        f"openpose-body --root {tmp_path} (OpenPose body, COCO's 18 joints (CVPR 2017), 199 MB, licence: CMU "
+        "OpenPose, non-commercial).")
+    with pytest.raises(FileNotFoundError, match="its link is dead; if you have the file .md5 b649"):
+        resolve("triagan-body", "inpainter", Runtime(root=tmp_path))
+
+
+def test_what_is_offered():
+    assert [row.name for row in offered("inpainter")] == ["triagan-person"], "no dead links"
+    assert [row.name for row in offered("detector")][:2] == ["detect-person", "rf-detr-seg-nano"]
+    assert [row.name for row in offered("parser", "clothes")] == ["segformer-b2-clothes"]
+    assert [row.name for row in offered("parser", "faces")] == ["face-parsing", "face-bisenet"]
 
 
 @pytest.mark.parametrize("name", ["gone.pt", "../secret.pt", "/etc/hostname", "mine/../../secret.pt", ""])

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 import torch
-from anyone.core.pose import JOINTS, SIGMAS, UNITS, Pose, match_people, oks, pck
+from anyone.core.pose import JOINTS, SIGMAS, UNITS, Pose, compare_people, match_people, oks, pck
 from anyone.core.pose.assignment import assign
 from anyone.core.pose.distance import unit_length
 from hypothesis import given, settings
@@ -87,6 +87,27 @@ def test_the_greedy_choice_is_not_always_the_best():
     assert assign(torch.tensor([[0.9, 0.8], [0.8, 0.1]]), 0.85) == [(0, 0)]
     assert assign(torch.ones(2, 3)) == [(0, 0), (1, 1)]
     assert assign(torch.zeros(2, 2)) == []
+
+
+def test_everybody_of_the_reference_is_compared_with_whoever_is_nearest(person, without):
+    near, far = person.moved(5, 0), person.moved(900, 0)
+    found = compare_people([far, person, Pose.empty(200, 256)], [near, far], threshold=4, unit="pixels")
+    assert [(one.number, one.other) for one in found] == [(0, 1), (1, 0)]
+    assert [one.pck for one in found] == [1, 0]                                   # 5 pixels are too many
+    assert found[0].oks == 1 and found[1].oks == pytest.approx(float(oks([person], [near])))
+
+
+def test_who_is_not_found_scores_zero(person):
+    (missed,) = compare_people([person], [])
+    assert (missed.number, missed.other, missed.oks, missed.pck) == (0, None, 0, 0)
+    assert compare_people([], [person]) == []
+
+
+def test_without_a_torso_there_is_no_pck_by_torsos(person, without):
+    head = without(person, *JOINTS[2:14])
+    (one,) = compare_people([head], [person])
+    assert one.oks == 1 and math.isnan(one.pck)
+    assert compare_people([head], [person], unit="head")[0].pck == 1
 
 
 @settings(deadline=None, database=None, max_examples=60)

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from anyone.core.pose import JOINTS, disc_maps, gaussian_maps, pixel_joints, polygon_mask, pose_mask
-from anyone.core.pose.maps import inside_polygons
+from anyone.core.pose.maps import MASK_LIMBS, inside_polygon
 
 
 def joints(**points: tuple[float, float]) -> torch.Tensor:
@@ -78,12 +78,31 @@ def test_polygon_mask_has_discs_at_single_joints():
     assert polygon_mask(joints(right_elbow=(10, 20), right_wrist=(10, 20)), 40, 40).sum() == 45
 
 
+def test_polygon_mask_is_all_polygons_over_the_whole_picture():
+    """Its windows lose nothing, inside, across and outside the border."""
+    points = 120 * torch.rand(18, 2, generator=torch.Generator().manual_seed(4)) - 30
+    rows, columns = torch.arange(60), torch.arange(50)
+    x, y = points[..., None, None].unbind(1)                                      # [18,1,1]
+    expected = ((rows[:, None] - y).square() + (columns - x).square() < 16).any(0)
+    for a, b in MASK_LIMBS:
+        start, end = points[a].double(), points[b].double()
+        across = 4 * torch.stack([start[1] - end[1], end[0] - start[0]]) / (end - start).norm()
+        corners = torch.stack([start + across, start - across, end - across, end + across])
+        expected = expected | inside_polygon(corners, rows, columns)
+    mask = polygon_mask(points, 60, 50)
+    grown = torch.nn.functional.max_pool2d(expected[None].float(), 5, 1, 2)
+    assert torch.equal(mask, -torch.nn.functional.max_pool2d(-grown, 5, 1, 2)[0] > 0)
+    assert 0.1 < mask.float().mean() < 0.9
+
+
 def test_half_open_polygons_tile_the_plane():
     square = torch.tensor([[2.0, 3.0], [6.0, 3.0], [6.0, 8.0], [2.0, 8.0]])
     beside = square + torch.tensor([4.0, 0.0])
-    inside = inside_polygons(torch.stack([square, beside]), 10, 12)
-    assert inside.sum((1, 2)).tolist() == [20, 20]
-    assert not (inside[0] & inside[1]).any()
-    assert inside[0, 3, 2]
-    assert not inside[0, 8, 2]
-    assert torch.equal(inside_polygons(square.flip(0)[None], 10, 12)[0], inside[0])
+    rows, columns = torch.arange(10), torch.arange(12)
+    inside, other = (inside_polygon(corners, rows, columns) for corners in (square, beside))
+    assert inside.sum() == other.sum() == 20
+    assert not (inside & other).any()
+    assert inside[3, 2]
+    assert not inside[8, 2]
+    assert torch.equal(inside_polygon(square.flip(0), rows, columns), inside)
+    assert torch.equal(inside_polygon(square, rows[4:], columns[:5]), inside[4:, :5])

@@ -137,6 +137,14 @@ def test_writing_pleases_every_consumer():
     assert json.loads(json.dumps(written)) == written
 
 
+def test_joints_up_and_left_of_the_canvas_survive_a_round_trip():
+    pose = Pose(torch.full((18, 2), -5.0), torch.linspace(0, 1, 18), 100, 90)
+    written = write_poses([PoseFrame(100, 90, (pose,))])
+    assert torch.equal(read_poses(written)[0].people[0].keypoints, pose.keypoints)
+    written[0]["people"][0]["anyone_scores"][5] = 0.0                # now only somebody else's -5, -5
+    assert read_poses(written)[0].people[0].present.tolist() == [0 < i != 5 for i in range(18)]
+
+
 def test_round_trip_keeps_scores_even_after_an_editor():
     pose = Pose(torch.arange(36.0).view(18, 2) + 2, torch.linspace(0, 1, 18), 100, 90)
     written = write_poses([PoseFrame(100, 90, (pose,))])

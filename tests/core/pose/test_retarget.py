@@ -53,6 +53,12 @@ def test_the_reference_is_fitted_to_the_canvas(dancer, giant):
     torch.testing.assert_close(larger.keypoints, retarget_pose(dancer, giant).keypoints, atol=1e-3, rtol=0)
 
 
+def test_the_template_is_fitted_to_the_canvas(dancer, person, giant):
+    larger = retarget_pose(dancer, giant, template=person.scaled(400, 512))
+    expected = retarget_pose(dancer, giant, template=person)
+    torch.testing.assert_close(larger.keypoints, expected.keypoints, atol=1e-3, rtol=0)
+
+
 def test_a_template_keeps_foreshortening(person, giant):
     """An arm that points at the camera is short; measured against the upright template it stays short."""
     keypoints = person.keypoints.clone()

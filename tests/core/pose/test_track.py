@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from anyone.core.pose import Pose, PoseFrame, track_people
+from anyone.core.pose import JOINTS, Pose, PoseFrame, follow_people, track_people
 
 
 def crossing(person: Pose, length: int = 21) -> tuple[list[Pose], list[Pose]]:
@@ -97,3 +97,34 @@ def test_canvases_may_differ(person):
     tracked = track_people([PoseFrame(pose.width, pose.height, (pose,)) for pose in track])
     assert is_track(tracked, 0, track)
     assert [frame.people[0].width for frame in tracked] == [200, 400, 200]
+
+
+def test_key_frames_far_apart_are_followed_to_the_nearest(person):
+    """400 pixels a step: nothing overlaps, and each comes nearer to where the other was."""
+    a, b = (person, person.moved(400, 0)), (person.moved(390, 0), person.moved(790, 0))
+    followed = follow_people([PoseFrame(200, 256, a), PoseFrame(200, 256, b[::-1])])
+    assert is_track(followed, 0, [a[0], b[0]])
+    assert is_track(followed, 1, [a[1], b[1]])
+
+
+def test_followed_people_keep_their_number_while_away(person):
+    left, right = person, person.moved(500, 0)
+    newcomer, back = person.moved(200, 0), person.moved(520, 0)
+    nobody = Pose.empty(200, 256)
+    frames = [PoseFrame(200, 256, people)
+              for people in ((left, right), (nobody, left), (back, newcomer, left))]
+    followed = follow_people(frames)
+    assert [len(frame.people) for frame in followed] == [2, 2, 3]
+    assert is_track(followed, 0, [left] * 3)
+    assert is_track(followed, 1, [right, None, back])
+    assert is_track(followed[2:], 2, [newcomer])
+    assert follow_people([]) == []
+
+
+def test_following_knows_people_without_common_joints(person, without):
+    legs = without(person, *JOINTS[:8], *JOINTS[14:])
+    bust = without(person, *JOINTS[8:14])
+    followed = follow_people([PoseFrame(200, 256, (legs, bust.moved(500, 0))),
+                              PoseFrame(400, 512, tuple(one.scaled(400, 512) for one in (
+                                  legs.moved(500, 0), bust)))])
+    assert is_track(followed, 0, [legs, bust.scaled(400, 512)])
