@@ -1,4 +1,4 @@
-"""The command line: `python run.py run|models|people|train|eval|bench|demo …`, each with `--help`.
+"""The command line: `python run.py run|models|people|pool|train|eval|bench|demo …`, each with `--help`.
 
 Loads this folder as the package `anyone`, by path as ComfyUI does, and imports only the chosen command.
 """
@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("core.graph.cli", "run a workflow file, here or on a ComfyUI server"),
     "models": ("core.checkpoints.cli", "list, find, fetch, check and convert weights"),
     "people": ("core.synthetic.cli", "draw procedural people: sheets and data sets"),
+    "pool": ("core.training.pools_cli", "make pools for training out of published data sets"),
     "train": ("core.training.cli", "train a network"),
     "eval": ("core.metrics.cli", "score pictures against what they should be"),
     "bench": ("core.bench", "measure the speed of everything"),

@@ -11,10 +11,9 @@ from torch import Tensor
 from ..files import atomic_write
 from ..pose.pose import JOINTS
 from ..runtime import Runtime
+from ..shards import write_shards
 from .palette import REGION_NAMES, REGION_PALETTE
 from .render import Rendering, render_people
-
-SHARD = 512
 
 
 @dataclass(frozen=True)
@@ -45,33 +44,14 @@ def to_uint8(image: Tensor) -> Tensor:
 
 
 def write_pool(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
-    """Writes `pool-00000.safetensors` and so on, 512 people each, whole or not at all; keeps finished ones.
+    """Writes shards of 512 people each; keeps finished ones, see `write_shards`.
 
     Fields: image uint8 [n,3,H,W]; regions, people, people_regions uint8 [n,H,W]; keypoints float32
     [n,3,18,2] in pixels; visibility uint8 [n,3,18]; identity float16 [n,D]. Raises ValueError when the
     folder holds shards of other settings.
     """
-    from safetensors.torch import save_file
-
-    progress = runtime.progress(settings.count, folder.name)
-    for number, first in enumerate(range(0, settings.count, SHARD)):
-        count = min(SHARD, settings.count - first)
-        path = folder / f"pool-{number:05}.safetensors"
-        if not _is_finished(path, settings, count):
-            with atomic_write(path) as temporary:
-                save_file(_shard(settings, first, count, runtime), temporary, settings.describe())
-        progress.update(count)
-
-
-def _is_finished(path: Path, settings: PoolSettings, count: int) -> bool:
-    from safetensors import safe_open
-
-    if not path.exists():
-        return False
-    with safe_open(path, framework="pt") as file:
-        if file.metadata() != settings.describe():
-            raise ValueError(f"{path} was made with other settings; choose another --out or delete it.")
-        return file.get_slice("image").get_shape()[0] >= count
+    write_shards(folder, settings.describe(), settings.count,
+                 lambda first, count: _shard(settings, first, count, runtime), runtime)
 
 
 def _shard(settings: PoolSettings, first: int, count: int, runtime: Runtime) -> dict[str, Tensor]:

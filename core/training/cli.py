@@ -49,12 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="pools made by `run.py people`")
+    add("--data", type=Path, nargs="+", required=True, metavar="DIR",
+        help="pools made by `run.py people` or `run.py pool`")
     add("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    add("--budget", type=_argument(parse_budget), dest="seconds", metavar="TIME", help="90s, 30m, 1h30m")
+    add("--budget", type=argument(parse_budget), dest="seconds", metavar="TIME", help="90s, 30m, 1h30m")
     add("--steps", type=int, metavar="N", help="instead of --budget")
     add("--batch", type=int, default=32, metavar="N", help="pictures per step, over all processes (32)")
-    add("--size", type=_argument(parse_size), metavar="HxW", help="resize pictures; default: as stored")
+    add("--size", type=argument(parse_size), metavar="HxW", help="resize pictures; default: as stored")
     add("--bf16", action=argparse.BooleanOptionalAction, default=False, help="compute in bfloat16")
     add("--resume", action="store_true", help="continue the run in --out if there is one")
     add("--seed", type=int, default=0, metavar="N")
@@ -63,7 +64,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add("--ema-images", type=float, metavar="N", help="half-life of the averaged weights (312.5 batches)")
 
 
-def _argument(parse):
+def argument(parse):
+    """`parse` as an argument's type, whose ValueError reaches the user."""
     def convert(text: str):
         try:
             return parse(text)

@@ -1,7 +1,7 @@
-"""Data sets: memory-mapped shards of annotated pictures, as `run.py people --format pool` writes them."""
+"""Data sets: memory-mapped shards of annotated pictures, as `run.py people` and `run.py pool` write them."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..image import resize
+from ..regions import PERSON_REGIONS
 from .seeds import generator_for
 
 LABEL_MAPS = ("regions", "people", "people_regions")
@@ -17,10 +18,15 @@ LABEL_MAPS = ("regions", "people", "people_regions")
 class Pool:
     """Shards `*.safetensors` of some folders as one sequence of samples; nothing is read until asked for.
 
-    Fields, by name: image uint8 [n,3,H,W], label maps regions, people, people_regions uint8 [n,H,W],
-    keypoints float32 [n,P,18,2] in pixels, visibility uint8 [n,P,18], identity float16 [n,D].
+    Fields, by name: image uint8 [n,3,H,W] and label map regions uint8 [n,H,W]; of procedural people also
+    label maps people and people_regions, keypoints float32 [n,P,18,2] in pixels, visibility uint8 [n,P,18],
+    identity float16 [n,D]. `names`: of the regions, one per label. `unknown`: the label of pixels whose
+    region nobody knows, None when there are none.
     Raises FileNotFoundError for a folder without shards, ValueError for shards that do not match.
     """
+
+    names: tuple[str, ...]
+    unknown: int | None
 
     def __init__(self, *folders: str | Path) -> None:
         self.shards: list[dict[str, Tensor]] = []
@@ -28,7 +34,8 @@ class Pool:
         for folder in self.folders:
             paths = sorted(folder.glob("[!.]*.safetensors"))                   # dotted: not finished
             if not paths:
-                raise FileNotFoundError(f"No *.safetensors shards in {folder}; make some: run.py people.")
+                raise FileNotFoundError(f"No *.safetensors shards in {folder}; make some: run.py people or "
+                                        "run.py pool.")
             self.shards += [self._open(path) for path in paths]
         self.ends = torch.tensor([len(shard["image"]) for shard in self.shards]).cumsum(0)
 
@@ -38,12 +45,22 @@ class Pool:
         try:
             with safe_open(path, framework="pt") as file:
                 shard = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                header = file.metadata() or {}
         except SafetensorError as error:
             raise ValueError(f"{path} is no whole shard ({error}); delete it and make it again.") from error
         first = self.shards[0] if self.shards else shard
         if {k: v.shape[1:] for k, v in shard.items()} != {k: v.shape[1:] for k, v in first.items()}:
             raise ValueError(f"{path} holds other fields or sizes than the shards before it.")
+        self._name_regions(path, header)
         return shard
+
+    def _name_regions(self, path: Path, header: Mapping[str, str]) -> None:
+        """Takes the regions from a shard's header; procedural people's name none."""
+        names = tuple(header["names"].split(",")) if "names" in header else PERSON_REGIONS
+        if self.shards and names != self.names:
+            raise ValueError(f"{path} holds other regions than the shards before it: "
+                             f"{', '.join(names[:4])} ... and {', '.join(self.names[:4])} ...")
+        self.names, self.unknown = names, int(header["unknown"]) if header.get("unknown") else None
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -56,7 +73,9 @@ class Pool:
 
     @property
     def identity_size(self) -> int:
-        """Numbers in an identity vector."""
+        """Numbers in an identity vector. Raises ValueError where the samples have none."""
+        if "identity" not in self.shards[0]:
+            raise ValueError(f"{self.folders[0]} holds no identities; only pools of run.py people do.")
         return self.shards[0]["identity"].shape[1]
 
     def take(self, indices: Tensor) -> dict[str, Tensor]:

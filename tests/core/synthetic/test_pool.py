@@ -4,8 +4,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from anyone.core import shards
 from anyone.core.runtime import Interrupted, Runtime
-from anyone.core.synthetic import REGION_PALETTE, cli, pool, render_people
+from anyone.core.synthetic import REGION_PALETTE, cli, render_people
 from anyone.core.synthetic.pool import PoolSettings, write_pictures, write_pool
 from anyone.core.training import Pool
 from PIL import Image
@@ -16,7 +17,7 @@ SETTINGS = PoolSettings(count=10, size=(48, 32), first_id=100, seed=2)
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(pool, "SHARD", 4)
+    monkeypatch.setattr(shards, "SHARD", 4)
 
 
 def test_a_pool_holds_what_was_drawn(tmp_path, small_shards):

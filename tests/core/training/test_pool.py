@@ -1,5 +1,6 @@
 import pytest
 import torch
+from anyone.core.regions import PERSON_REGIONS
 from anyone.core.training import Pool
 from anyone.core.training.pool import Sampler, held_out_batches, to_batch
 
@@ -64,3 +65,33 @@ def test_sampler_is_a_function_of_the_place():
 
 def test_held_out_pictures_are_the_last_ones(pool):
     assert [b.tolist() for b in held_out_batches(pool, 5, 2)] == [[35, 36], [37, 38], [39]]
+
+
+def write_named(folder, **header):
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    fields = {"image": torch.zeros(2, 3, 4, 4, dtype=torch.uint8), "regions": torch.ones(2, 4, 4).byte()}
+    save_file(fields, folder / "pool-00000.safetensors", header)
+    return folder
+
+
+def test_regions_have_the_names_of_the_shards_or_of_people(pool, tmp_path):
+    assert pool.names == PERSON_REGIONS and pool.unknown is None
+    named = Pool(write_named(tmp_path / "a", names="sky,chest of drawers,unknown", unknown="2"))
+    assert named.names == ("sky", "chest of drawers", "unknown") and named.unknown == 2
+    assert Pool(write_named(tmp_path / "b", names="sky,tree", unknown="")).unknown is None
+
+
+def test_pictures_with_regions_alone_are_enough(tmp_path):
+    pool = Pool(write_named(tmp_path / "a", names="sky,tree", unknown=""))
+    batch = to_batch(pool.take(torch.tensor([1])), torch.device("cpu"), (2, 2))
+    assert set(batch) == {"image", "regions"} and batch["regions"].tolist() == [[[1, 1], [1, 1]]]
+    with pytest.raises(ValueError, match="holds no identities"):
+        _ = pool.identity_size
+
+
+def test_pools_of_other_regions_do_not_mix(tmp_path):
+    folders = [write_named(tmp_path / "a", names="sky,tree"), write_named(tmp_path / "b", names="tree,sky")]
+    with pytest.raises(ValueError, match="b.*holds other regions .* tree, sky ... and sky, tree"):
+        Pool(*folders)
