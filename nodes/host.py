@@ -109,10 +109,19 @@ class HostRuntime(Runtime):
 def patcher_of(net: LoadedNet) -> comfy.model_patcher.ModelPatcher:
     """One patcher for the life of a net: ComfyUI takes a second one for a leak."""
     if net.handle is None:
+        carrier = type(type(net.module).__name__, (Carrier,), {})                  # its name is in ComfyUI's log
         net.handle = comfy.model_patcher.ModelPatcher(
-            net.module.eval().requires_grad_(False),
+            carrier(net.module.eval().requires_grad_(False)),
             load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device())
     return net.handle
+
+
+class Carrier(nn.Module):
+    """Takes the attributes the patcher sets, such as `device`, which transformers' models do not allow."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
 
 
 class HostProgress(Progress):

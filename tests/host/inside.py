@@ -82,6 +82,8 @@ def main(checkout: str, pack: str, base: str, *workflows: str) -> None:
 
     import nodes
 
+    masks = Path(checkout) / "comfy_extras" / "nodes_mask.py"                     # MaskToImage
+    asyncio.run(nodes.load_custom_node(str(masks), module_parent="comfy_extras"))
     loaded = asyncio.run(nodes.load_custom_node(pack, module_parent="custom_nodes"))
     ours = {name: node for name, node in nodes.NODE_CLASS_MAPPINGS.items() if name.startswith("Anyone")}
     registry = next(sys.modules[name]._loaded for name in sys.modules if name.endswith("checkpoints.load"))

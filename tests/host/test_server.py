@@ -43,10 +43,10 @@ def test_our_own_client_runs_the_example_on_the_server(server, example, tmp_path
 
 def test_a_value_out_of_range_is_refused_before_anything_runs(server):
     prompt = load("extract_pose")
-    prompt["2"]["inputs"]["threshold"] = 7
+    prompt["3"]["inputs"]["threshold"] = 7
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400 and answer["error"]["type"] == "prompt_outputs_failed_validation"
-    (problem,) = answer["node_errors"]["2"]["errors"]
+    (problem,) = answer["node_errors"]["3"]["errors"]
     assert problem["type"] == "value_bigger_than_max"
 
 
@@ -94,6 +94,29 @@ def test_a_changed_file_is_read_again(server):
     for width in (64, 65):
         path.write_text(json.dumps({"canvas_width": width, "canvas_height": 8, "people": []}))
         assert json.loads(server.run(prompt)["outputs"]["2"]["text"][0])[0]["canvas_width"] == width
+
+
+def test_published_detectors_and_parsers_read_a_photograph(server, model_file):
+    """Tiny random models in the users' model folder; with them the example and both kinds of regions run."""
+    for name in ("rf_detr_seg", "vitpose_plus", "clothes", "faces"):
+        shutil.copytree(model_file(name).parent, server.host.base / "models" / "anyone" / name)
+    chosen = {"name": "rf_detr_seg", "poses": "vitpose_plus", "clothes": "clothes", "faces": "faces"}
+    prompt = load("extract_pose")
+    prompt["1"] = {"class_type": "LoadImage", "inputs": {"image": "astronaut.png"}}
+    prompt["2"]["inputs"] |= {part: f"{name}/model.safetensors" for part, name in chosen.items()}
+    prompt["3"]["inputs"] |= {"threshold": 0.05, "flip": True}
+    for key, kind in (("7", "person"), ("8", "face")):
+        prompt[key] = {"class_type": "AnyoneParseRegions",
+                       "inputs": {"image": ["1", 0], "detector": ["2", 0], "kind": kind}}
+        prompt[key + "1"] = {"class_type": "AnyoneDrawRegions", "inputs": {"regions": [key, 0]}}
+        prompt[key + "2"] = {"class_type": "PreviewImage", "inputs": {"images": [key + "1", 0]}}
+    entry = server.run(prompt)
+    assert entry["status"]["status_str"] == "success", failure(entry)["traceback"]
+    outputs = entry["outputs"]
+    assert "rf_detr_seg/model.safetensors" in outputs["2"]["text"][0]
+    (frame,) = json.loads(outputs["3"]["openpose_json"][0])
+    assert (frame["canvas_width"], frame["canvas_height"]) == (512, 512)
+    assert outputs["5"]["images"] and outputs["72"]["images"] and outputs["82"]["images"]
 
 
 def test_interrupt_stops_a_long_run(server):
