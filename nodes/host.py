@@ -109,7 +109,7 @@ class HostRuntime(Runtime):
 def patcher_of(net: LoadedNet) -> comfy.model_patcher.ModelPatcher:
     """One patcher for the life of a net: ComfyUI takes a second one for a leak."""
     if net.handle is None:
-        carrier = type(type(net.module).__name__, (Carrier,), {})                  # its name is in ComfyUI's log
+        carrier = type(type(net.module).__name__, (Carrier,), {})                  # ComfyUI logs its name
         net.handle = comfy.model_patcher.ModelPatcher(
             carrier(net.module.eval().requires_grad_(False)),
             load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device())

@@ -2,9 +2,9 @@
 
     python tests/workflows/layout.py NAME [--note TEXT]
 
-Reads workflows/api/NAME.json (only the inputs that differ from their defaults need to be there), writes it back
-with every widget, and writes workflows/NAME.json: a column per step, a note in front. Without --note the text of
-the interface file that is there stays.
+Reads workflows/api/NAME.json (only the inputs that differ from their defaults need to be there), writes it
+back with every widget, and writes workflows/NAME.json: a column per step, a note in front. Without --note the
+text of the interface file that is there stays.
 """
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def complete(prompt: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     full = {}
     for key, node in prompt.items():
         spec = info[node["class_type"]]
-        inputs = {name: node["inputs"].get(name, default_value(kind, options) if is_widget(kind, options) else None)
-                  for name, kind, options in inputs_of(spec)}
+        defaults = {name: default_value(kind, options) if is_widget(kind, options) else None
+                    for name, kind, options in inputs_of(spec)}
+        inputs = {name: node["inputs"].get(name, default) for name, default in defaults.items()}
         full[key] = {"class_type": node["class_type"],
                      "inputs": {name: value for name, value in inputs.items() if value is not None},
                      "_meta": {"title": spec["display_name"]}}
@@ -70,9 +71,9 @@ def lay_out(prompt: dict[str, Any], info: dict[str, Any], name: str, note: str) 
         link[5] = source["type"]
     last = max(map(int, prompt)) + 1
     nodes.insert(0, {
-        "id": last, "type": "MarkdownNote", "pos": [40, 40], "size": [WIDE, 180], "flags": {}, "order": len(nodes),
-        "mode": 0, "inputs": [], "outputs": [], "properties": {}, "widgets_values": [note], "color": "#432",
-        "bgcolor": "#653", "title": "About"})
+        "id": last, "type": "MarkdownNote", "pos": [40, 40], "size": [WIDE, 180], "flags": {},
+        "order": len(nodes), "mode": 0, "inputs": [], "outputs": [], "properties": {}, "widgets_values": [note],
+        "color": "#432", "bgcolor": "#653", "title": "About"})
     return {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"anyone-nodes/{name}")), "revision": 0,
             "last_node_id": last, "last_link_id": len(links), "nodes": nodes, "links": links, "groups": [],
             "config": {}, "extra": {}, "version": 0.4}
