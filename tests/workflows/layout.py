@@ -72,8 +72,8 @@ def lay_out(prompt: dict[str, Any], info: dict[str, Any], name: str, note: str) 
     last = max(map(int, prompt)) + 1
     nodes.insert(0, {
         "id": last, "type": "MarkdownNote", "pos": [40, 40], "size": [WIDE, 180], "flags": {},
-        "order": len(nodes), "mode": 0, "inputs": [], "outputs": [], "properties": {}, "widgets_values": [note],
-        "color": "#432", "bgcolor": "#653", "title": "About"})
+        "order": len(nodes), "mode": 0, "inputs": [], "outputs": [], "properties": {},
+        "widgets_values": [note], "color": "#432", "bgcolor": "#653", "title": "About"})
     return {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"anyone-nodes/{name}")), "revision": 0,
             "last_node_id": last, "last_link_id": len(links), "nodes": nodes, "links": links, "groups": [],
             "config": {}, "extra": {}, "version": 0.4}
