@@ -10,6 +10,7 @@ the rounds, and so are the ratios, taken round by round.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -29,6 +30,10 @@ from .bench_detectors import detector_readings
 from .checkpoints import embedded, read
 from .detect.network import SIDE, Detector
 from .runtime import Progress, Runtime, TerminalProgress
+from .sean.fast import FastGenerator as FastStyler
+from .sean.network import Config as StylerConfig
+from .sean.network import Encoder, nearest, to_mask
+from .sean.network import Generator as Styler
 from .synthetic import render_people
 from .triagan.fast import FastGenerator
 from .triagan.network import Config, Generator
@@ -128,6 +133,48 @@ def triagan_forms(generator: Generator) -> dict[str, Job]:
             "fast, bf16": lambda: fast(planes, w, half=True)}
 
 
+def draw_face(size: int) -> Tensor:
+    """[1,size,size] labels 0..18: a face of ellipses, with about as many neighbourhoods as a real one."""
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, size) for _ in range(2)), indexing="ij")
+    face = torch.zeros(size, size, dtype=torch.long)
+    #         label, x, y, half width, half height; in the order of painting
+    for label, cx, cy, rx, ry in ((18, 0, 1.1, 1, .4), (13, 0, -.15, .62, .75), (17, 0, .6, .25, .4),
+                                  (1, 0, 0, .48, .65), (8, .48, 0, .07, .15), (9, -.48, 0, .07, .15),
+                                  (2, 0, .12, .1, .2), (4, .2, -.1, .09, .05), (5, -.2, -.1, .09, .05),
+                                  (6, .2, -.22, .13, .03), (7, -.2, -.22, .13, .03), (10, 0, .4, .14, .04),
+                                  (11, 0, .37, .15, .03), (12, 0, .44, .15, .04), (15, .5, .16, .03, .05)):
+        face[((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1] = label
+    return face[None]
+
+
+def styler_networks() -> Iterator[tuple[str, dict[str, Job]]]:
+    """SEAN as published for faces, in three situations."""
+    plain = Styler(StylerConfig()).initialise().eval()
+    fast = FastStyler(plain)
+    labels, picture = draw_face(256), torch.rand(1, 3, 256, 256) * 2 - 1
+    mask, codes = to_mask(labels, plain.config.labels), torch.rand(2, 1, 19, 512) * 2 - 1
+    turn = itertools.cycle(codes)
+
+    def with_new_mask() -> Tensor:
+        fast.forget()
+        return fast(labels, codes[0])
+
+    yield "SEAN encoder 256x256", {"plain": lambda: pool_by_region(plain.Zencoder, picture, mask),
+                                   "fast": lambda: fast.encode(picture, labels)}
+    yield "SEAN 256x256, new mask", {"plain": lambda: plain(labels, codes[0]), "fast": with_new_mask}
+    yield "SEAN 256x256, new styles", {"plain": lambda: plain(labels, codes[0]),
+                                       "fast": lambda: fast(labels, next(turn))}
+
+
+def pool_by_region(encoder: Encoder, picture: Tensor, mask: Tensor) -> Tensor:
+    """The style encoder in the words of the paper: region by region the mean of the features there."""
+    features = encoder.features(picture)[0]                                        # [S,h,w]
+    covered = nearest(mask, (features.shape[1], features.shape[2]))[0] != 0        # [R,h,w]
+    rows = [features.masked_select(region).view(len(features), -1).mean(1) if region.any() else
+            features.new_zeros(len(features)) for region in covered]
+    return torch.stack(rows)
+
+
 def networks() -> Iterator[tuple[str, dict[str, Job]]]:
     """Name -> its forms. Random weights are as slow as any."""
     yield "TriA-GAN 288x160", triagan_forms(Generator(Config()).initialise().eval())
@@ -135,6 +182,7 @@ def networks() -> Iterator[tuple[str, dict[str, Job]]]:
         contents = read(embedded()["triagan-person"])
         generator = read_generator(triagan_state(contents.tree) or {}, contents.metadata)
         yield "TriA-GAN, embedded", triagan_forms(generator)
+    yield from styler_networks()
     detector, picture = Detector().eval(), torch.rand(1, 3, SIDE, SIDE)
     yield f"Detector {SIDE}x{SIDE}", {"plain": lambda: detector(picture)}
 

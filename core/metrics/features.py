@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..checkpoints import LoadedNet
 from ..detect.infer import MEMORY, crop_square, fitting_square
+from ..detect.network import Detector
 from ..runtime import Runtime
 
 
@@ -18,4 +19,5 @@ def detector_features(net: LoadedNet, pictures: Sequence[Tensor], runtime: Runti
     """
     squares = torch.cat([crop_square(picture, fitting_square(*picture.shape[1:])) for picture in pictures])
     with runtime.use(net, MEMORY) as (module, device):
+        assert isinstance(module, Detector)
         return module.encode(squares.to(device))[-1].mean((2, 3)).float().cpu()    # [N,D,8,8] -> [N,D]

@@ -323,14 +323,19 @@ class FastGenerator(Generator):
             super().__init__(generator.config)
         self.load_state_dict(generator.state_dict(), assign=True)
         self.eval().requires_grad_(False)
-        self.maps: dict[bytes, dict[Size, Patterns]] = {}
         for module in self.modules():
             if isinstance(module, SpectralConv):
                 module.weight_orig.data = folded(module)
             elif isinstance(module, FastNorm):
                 for conv in module.looked_up():
                     conv.weight.data = conv.weight.to(memory_format=torch.channels_last)
-            elif isinstance(module, FastBlock):
+        self.forget()
+
+    def forget(self) -> None:
+        """Empties the tables; the next picture costs as much as the first."""
+        self.maps: dict[bytes, dict[Size, Patterns]] = {}
+        for module in self.modules():
+            if isinstance(module, FastBlock):
                 module.forget()
 
     @torch.no_grad()

@@ -9,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from anyone.core import bench
 from anyone.core.runtime import Runtime
+from anyone.core.sean.network import Config as StylerConfig
+from anyone.core.sean.network import Generator as Styler
+from anyone.core.sean.network import to_mask
+from anyone.core.sean.patterns import find_patterns
 from anyone.core.triagan.network import Config, Generator
 from safetensors.torch import save_file
 
@@ -47,6 +51,23 @@ def test_the_inputs_are_those_of_one_person():
     assert planes[:, 7:24].sum() == 17
 
 
+def test_the_face_is_as_busy_as_a_real_one():
+    """The specification counts about 4,000 different 5x5 neighbourhoods in a real face of 256 pixels."""
+    face = bench.draw_face(256)
+    assert set(face.unique().tolist()) == set(range(19)) - {3, 14, 16}
+    assert 3000 < len(find_patterns(face[0], 19).ids.unique()) < 4500
+
+
+def test_styles_pooled_region_by_region_are_those_of_the_network():
+    net = Styler(StylerConfig(labels=4, dims=(8, 6), style=5, hidden=4, encoder=3, styled=(True,) * 4))
+    net = net.initialise().eval()
+    labels, picture = torch.randint(0, 3, (1, 32, 32)), torch.rand(1, 3, 32, 32) * 2 - 1
+    mask = to_mask(labels, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(bench.pool_by_region(net.Zencoder, picture, mask),
+                                   net.encode(picture, labels)[0])
+
+
 def test_tables():
     rows = [{"network": "a", "of_plain": 0.54321}, {"network": "b", "of_plain": 2}]
     assert bench.markdown(rows) == "| network | of plain |\n| --- | --- |\n| a | 0.543 |\n| b | 2 |"
@@ -60,6 +81,7 @@ def test_the_whole_run(kept_threads, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "embedded", lambda: {"triagan-person": tmp_path / "small.safetensors"})
     monkeypatch.setattr(bench, "people_per_second", lambda size, seconds: 1.0)
     monkeypatch.setattr(bench, "detector_readings", lambda *arguments: [])
+    monkeypatch.setattr(bench, "styler_networks", lambda: [])
     assert bench.main(argparse.Namespace(quick=True, json=True)) == 0
     tables = json.loads(capsys.readouterr().out)
     names = {row["network"] for row in tables["networks"]}
