@@ -19,6 +19,7 @@ from .network import GRID, SIDE, Maps
 CLOSER = 1.25                                             # side of the second look, in sizes of the box
 BATCH = 32
 ENOUGH_JOINTS = 3                                         # fewer are no person
+SURER = 0.3                                               # way from the threshold to 1 of a person's mean joint
 STRIP = 1 << 19                                           # pixels enlarged at a time
 MEMORY = 256 << 20                                        # bytes a batch needs, about
 
@@ -49,7 +50,8 @@ def detect_people(net: LoadedNet, image: Tensor, *, threshold: float = 0.3, max_
     """`image` [B,H,W,C] 0..1, any size -> one `Detection` per picture, on the CPU.
 
     The whole picture is looked at once; everybody found is then looked at closer, in a square of their own.
-    `threshold`: joints with a lower score are missing. Raises ValueError for a tensor that is no picture.
+    `threshold`: joints with a lower score are missing, and so are people whose joints are hardly surer.
+    Raises ValueError for a tensor that is no picture.
     """
     pictures = image_to_bchw(image)
     progress = runtime.progress(len(pictures), "Detecting people")
@@ -74,11 +76,17 @@ def _detect(net: nn.Module, device: torch.device, picture: Tensor, threshold: fl
         maps = _look(net, device, picture, chunk)
         sightings += [_sighting(maps[i:i + 1], square, whole, people, start + i)
                       for i, square in enumerate(chunk)]
-    kept = [s for s in sightings if int((s.scores >= threshold).sum()) >= ENOUGH_JOINTS]
+    kept = [s for s in sightings if is_person(s.scores[s.scores >= threshold], threshold)]
     kept.sort(key=lambda s: float(s.mask.sum()) * s.square.side**2, reverse=True)
     poses = tuple(Pose(s.keypoints, s.scores * (s.scores >= threshold), width, height) for s in kept)
     masks, regions = paint(kept, height, width, runtime)
     return Detection(PoseFrame(width, height, poses), masks, regions)
+
+
+def is_person(scores: Tensor, threshold: float) -> bool:
+    """Whether joints with these scores, none below `threshold`, are somebody. What only looks a little like a
+    person has few joints, all of them unsure."""
+    return len(scores) >= ENOUGH_JOINTS and float(scores.mean()) >= threshold + SURER * (1 - threshold)
 
 
 def fitting_square(height: int, width: int) -> Square:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from anyone.core.detect import detect_people
+from anyone.core.detect.infer import is_person
 from anyone.core.runtime import Interrupted, Runtime
 
 
@@ -81,6 +82,13 @@ def test_the_threshold_leaves_joints_out(world):
     assert 0.5 < detection.frame.people[0].scores.max() <= 0.71
     strict, = detect_people(net, image, threshold=0.8, runtime=Runtime("cpu"))
     assert strict.frame.people == ()
+
+
+@pytest.mark.parametrize("scores, threshold, somebody", [
+    ([0.9, 0.9], 0.3, False), ([0.52] * 3, 0.3, True), ([0.5] * 18, 0.3, False), ([0.5] * 18, 0.2, True),
+    ([1.0] * 3, 0.95, True)])
+def test_few_or_unsure_joints_are_nobody(scores, threshold, somebody):
+    assert is_person(torch.tensor(scores), threshold) is somebody
 
 
 def test_grey_alpha_and_bad_pictures(world):
