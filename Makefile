@@ -44,15 +44,19 @@ bench: $(VENV)/ready ## time plain against fast networks; prints the README's ta
 
 TRIAGAN := run.py train triagan --data runs/pools/tall --base 16 --blocks 1 --batch 16 --ema-images 3000 --bf16 --resume
 
-train: $(VENV)/ready ## train both embedded networks as shipped, from nothing, into runs/ (2 hours on 2 cores)
+SEAN := run.py train sean --data runs/pools/square --width 24 --style 32 --batch 16 --pixel 20 --adversarial-from 1 --bf16 --resume
+
+train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, into runs/ (4 hours on a CPU core)
 	@$(BIN)/python run.py people --out runs/pools/tall --count 6656 --size 144x80
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-36 --size 36x20 --budget 8m --lr 1e-2
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-72 --size 72x40 --budget 14m --lr 1e-2 \
 		--grow runs/triagan-36/triagan.safetensors
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-144 --size 144x80 --budget 60m --adversarial-from 0.6 --adversarial-weight 0.08 \
 		--grow runs/triagan-72/triagan.safetensors
-	@$(BIN)/python run.py people --out runs/pools/square --count 6656 --size 128x128 --first-id 100000
-	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 4000 --bf16 --resume
+	@$(BIN)/python run.py people --out runs/pools/square --count 16384 --size 128x128 --first-id 200000
+	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 10400 --bf16 --resume
+	@$(BIN)/python $(SEAN) --out runs/sean-64 --size 64x64 --steps 2025 --muon 0.02
+	@$(BIN)/python $(SEAN) --out runs/sean-128 --size 128x128 --budget 24m --muon 0.01 --grow runs/sean-64/sean.safetensors
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache

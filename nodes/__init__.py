@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from . import host
 from .inpaint import AnyoneInpaintPerson
-from .load import AnyoneLoadDetector, AnyoneLoadInpainter
+from .load import AnyoneLoadDetector, AnyoneLoadInpainter, AnyoneLoadStyler
 from .metrics import AnyoneCompareImages
 from .people import AnyoneCropPerson, AnyoneDetectPeople, AnyonePastePerson, AnyoneSyntheticPeople
 from .pose import (
@@ -23,15 +23,33 @@ from .posing import (
     AnyoneSmoothPoses,
     AnyoneTransformPose,
 )
-from .regions import AnyoneDrawRegions, AnyoneParseRegions, AnyoneRegionMask, AnyoneRegionsFromMasks
+from .regions import (
+    AnyoneDrawRegions,
+    AnyoneEditRegions,
+    AnyoneParseRegions,
+    AnyoneRegionMask,
+    AnyoneRegionsFromMasks,
+)
+from .styles import (
+    AnyoneCrossoverStyles,
+    AnyoneEncodeStyles,
+    AnyoneInterpolateStyles,
+    AnyoneLoadStyleCodes,
+    AnyoneMixStyles,
+    AnyoneRenderRegions,
+    AnyoneSaveStyleCodes,
+)
 
 NODES = [
-    AnyoneLoadInpainter, AnyoneLoadDetector,
+    AnyoneLoadInpainter, AnyoneLoadDetector, AnyoneLoadStyler,
     AnyoneSyntheticPeople, AnyoneDetectPeople, AnyoneCropPerson, AnyonePastePerson,
     AnyonePoseFromJSON, AnyonePoseToJSON, AnyoneDrawPose, AnyoneLoadPose, AnyoneSavePose, AnyonePoseMaps,
     AnyonePoseMask, AnyoneComparePoses,
     AnyoneSelectPerson, AnyoneTransformPose, AnyoneRetargetPose, AnyoneInterpolatePoses, AnyoneSmoothPoses,
     AnyoneParseRegions, AnyoneRegionsFromMasks, AnyoneRegionMask, AnyoneDrawRegions,
+    AnyoneEditRegions,
+    AnyoneEncodeStyles, AnyoneMixStyles, AnyoneInterpolateStyles, AnyoneCrossoverStyles, AnyoneRenderRegions,
+    AnyoneLoadStyleCodes, AnyoneSaveStyleCodes,
     AnyoneInpaintPerson,
     AnyoneCompareImages,
 ]

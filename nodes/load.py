@@ -16,12 +16,15 @@ from ..core.checkpoints import (
 )
 from ..core.detectors import ROLES, Detector
 from ..core.runtime import Runtime
+from ..core.sean.infer import generator_of, net_regions
+from ..core.sean.styles import block_names
 from . import host
 from .host import Schema, io
-from .wires import DETECTOR, INPAINTER, file_stamp
+from .wires import DETECTOR, INPAINTER, STYLER, file_stamp
 
 INPAINTER_WEIGHTS = "triagan-person"
 DETECTOR_WEIGHTS = "detect-person"
+STYLER_WEIGHTS = "sean-person"
 AUTO, NONE = "auto", "none"
 NO_JOINTS = "Nothing sees joints: choose one of poses, or tick download to let auto fetch one."
 
@@ -118,6 +121,38 @@ class AnyoneLoadDetector(io.ComfyNode):
         return io.NodeOutput(detector, note, ui={"text": [note]})
 
 
+class AnyoneLoadStyler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneLoadStyler",
+            display_name="Load Region Styler",
+            category="Anyone/load",
+            description="Loads a network that draws region maps, every region in a style of its own (SEAN).",
+            inputs=[
+                io.Combo.Input(
+                    "name", options=choices(STYLER_WEIGHTS, "styler"), default=STYLER_WEIGHTS, optional=True,
+                    tooltip="The embedded weights first, then published ones, then the files in "
+                            "models/anyone."),
+            ],
+            outputs=[
+                STYLER.Output(display_name="styler", tooltip="For Encode Styles and Render Regions."),
+                io.String.Output(display_name="note", tooltip="The regions it knows, its size and blocks."),
+            ],
+            search_aliases=["sean", "spade", "style transfer", "load gan"],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name=STYLER_WEIGHTS):
+        return name and stamp(name, "styler", host.runtime())
+
+    @classmethod
+    def execute(cls, name=STYLER_WEIGHTS):
+        net = load_as(name, "styler", host.runtime())
+        note = styler_note(net)
+        return io.NodeOutput(net, note, ui={"text": [note]})
+
+
 def choices(embedded: str, role: str) -> list[str]:
     """`embedded` always first: the default never moves and the list is never empty."""
     return list(dict.fromkeys([embedded, *available(role, host.runtime())]))
@@ -158,3 +193,12 @@ def loaded_note(chosen: Mapping[str, str]) -> str:
         about = f" ({row.licence})" if row else ""
         texts.append(f"{part}: {name}{about}")
     return "; ".join(texts) + "."
+
+
+def styler_note(net: LoadedNet) -> str:
+    """What users need to know to choose regions and blocks, with the licence of what is published."""
+    height, width = generator_of(net).config.size
+    row = published(net.name, "styler")
+    about = f" ({row.licence})" if row else ""
+    return (f"{net.name}{about} draws {width}x{height}. Regions: {', '.join(net_regions(net))}. Blocks with "
+            f"styles: {', '.join(block_names(net)) or 'none'}.")

@@ -32,7 +32,7 @@ from ..core.pose import (
 )
 from . import host
 from .host import Schema, io, opt
-from .wires import POSE, cycled, expect_option, file_stamp, people_note, read_frames, send
+from .wires import POSE, cycled, expect_option, file_stamp, find_path, people_note, read_frames, send
 
 LAYOUTS = ("file", "folder")
 CONVENTIONS = ("deformable-gan", "pg2")
@@ -171,7 +171,7 @@ class AnyoneLoadPose(io.ComfyNode):
     def fingerprint_inputs(cls, path="", **others):
         if not path:                                       # it comes from a node
             return ""
-        place = find_poses(path)
+        place = find_path(path, "pose")
         files = sorted(place.glob("*.json")) if place.is_dir() else [place]
         return [file_stamp(file) for file in files]
 
@@ -179,7 +179,7 @@ class AnyoneLoadPose(io.ComfyNode):
     def execute(cls, path, start=0, count=0, every_nth=1, width=0, height=0, padded_to_64=True):
         if bool(width) != bool(height):
             raise ValueError(f"width and height go together, both 0 or neither; got {width} and {height}.")
-        place = find_poses(path)
+        place = find_path(path, "pose")
         frames = load_poses(place, canvas=(width, height) if width else None, padded_to_64=padded_to_64)
         taken = frames[start::every_nth][:count or None]
         if not taken:
@@ -381,16 +381,6 @@ def draw(frames: list[PoseFrame], pictures: Tensor | None, line_width: float | N
     backgrounds = cycle_to(pictures, count).movedim(1, -1)                         # [B,H,W,3]
     return torch.stack([draw_poses(frame, background, line_width=line_width)
                         for frame, background in zip(cycled(frames, count), backgrounds, strict=True)])
-
-
-def find_poses(name: str) -> Path:
-    """A file or a folder."""
-    if not name.strip():
-        raise ValueError("path is empty; give the name of a pose file, or of a folder of them.")
-    path = resolve_file(name.strip(), host.runtime())
-    if path.exists():
-        return path
-    raise FileNotFoundError(f"path: there is no {name.strip()} in the folder {path.parent}.")
 
 
 def save_frames(frames: list[PoseFrame], prefix: str) -> list[dict[str, str]]:

@@ -13,13 +13,26 @@ from ..core.image import bchw_to_image, cycle_to, fit_mask, image_to_bchw, mask_
 from ..core.parsers import parse_faces, parse_people
 from ..core.people import Detection, Person, fill_regions, head_square, tight_box
 from ..core.pose import PoseFrame, from_coco
-from ..core.regions import PERSON_REGIONS, RegionMap, colour, region_mask
+from ..core.regions import (
+    PERSON_REGIONS,
+    RegionMap,
+    colour,
+    grow,
+    move,
+    paint,
+    region_mask,
+    remove,
+    reshape,
+    shrink,
+    swap,
+)
 from . import host
 from .host import Schema, io
 from .subjects import Subjects, detect, expect_detector, find_subjects, no_mask, read_masks
-from .wires import DETECTOR, POSE, REGIONS, cycled, expect_option, expect_regions, send
+from .wires import DETECTOR, POSE, REGIONS, cycled, expect_option, expect_regions, read_names, send
 
 KINDS = ("person", "face")
+OPERATIONS = ("grow", "shrink", "move", "paint", "replace", "remove", "swap")
 PAINTED = dict(zip(PERSON_REGIONS[1:], (
     "hair", "face, ears and neck", "hats and helmets", "cloth of the upper body without sleeves", "sleeves",
     "bare arms and hands", "trousers and shorts", "skirts, and dresses below the hips", "bare legs", "shoes",
@@ -108,7 +121,51 @@ class AnyoneRegionsFromMasks(io.ComfyNode):
         if regions is None:
             size = canvas_size(image, masks) or (height, width)
             regions = RegionMap(torch.zeros(1, *size, dtype=torch.uint8))
-        return io.NodeOutput(paint(expect_regions(regions), masks))
+        return io.NodeOutput(paint_masks(expect_regions(regions), masks))
+
+
+class AnyoneEditRegions(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneEditRegions",
+            display_name="Edit Regions",
+            category="Anyone/regions",
+            description="Changes one region of a map: longer hair, a narrower top, trousers that become a "
+                        "skirt.",
+            inputs=[
+                REGIONS.Input("regions", tooltip="From any node that makes regions."),
+                io.Combo.Input("operation", options=list(OPERATIONS), default="grow", optional=True,
+                               tooltip="grow and shrink = by amount; move = by dx and dy; paint = the mask "
+                                       "is added to the region; replace = the region becomes the mask; "
+                                       "remove = the region goes; swap = it and with_region change places."),
+                io.String.Input("region", default="hair", dynamic_prompts=False, optional=True,
+                                tooltip="The region to change."),
+                io.Float.Input("amount", default=8.0, min=0.0, max=4096.0, step=0.5, optional=True,
+                               tooltip="grow, shrink: pixels of the map."),
+                io.Int.Input("dx", default=0, min=-16384, max=16384, optional=True,
+                             tooltip="move: pixels to the right."),
+                io.Int.Input("dy", default=0, min=-16384, max=16384, optional=True,
+                             tooltip="move: pixels downwards."),
+                io.Mask.Input("mask", optional=True, tooltip="paint, replace: 1 = the region."),
+                io.String.Input("with_region", default="", dynamic_prompts=False, optional=True,
+                                tooltip="swap: the other region. grow, paint: only over these regions, with "
+                                        "commas between. Else: what takes the place left free; empty = the "
+                                        "nearest other regions."),
+            ],
+            outputs=[REGIONS.Output(display_name="regions", tooltip="The changed map.")],
+            search_aliases=["grow region", "erode", "dilate", "paint regions", "relabel", "move region"],
+        )
+
+    @classmethod
+    def execute(cls, regions, operation="grow", region="hair", amount=8.0, dx=0, dy=0, mask=None,
+                with_region=""):
+        expect_option(operation, OPERATIONS, "operation")
+        regions = expect_regions(regions)
+        masks = [one for one in read_masks(mask, *regions.labels.shape[1:]) if one is not None]
+        return io.NodeOutput(edit(
+            regions, operation, read_names(region, regions.names), read_names(with_region, regions.names),
+            amount=amount, dx=dx, dy=dy, mask=torch.stack(masks) if masks else None))
 
 
 class AnyoneRegionMask(io.ComfyNode):
@@ -132,7 +189,8 @@ class AnyoneRegionMask(io.ComfyNode):
     @classmethod
     def execute(cls, regions, names=""):
         regions = expect_regions(regions)
-        return io.NodeOutput(send(region_mask(regions, read_names(names, regions)).float()))
+        wanted = read_names(names, regions.names) or regions.names[1:]
+        return io.NodeOutput(send(region_mask(regions, wanted).float()))
 
 
 class AnyoneDrawRegions(io.ComfyNode):
@@ -224,24 +282,50 @@ def canvas_size(image: Tensor | None, masks: Mapping[str, Tensor]) -> tuple[int,
     return next(((mask.shape[1], mask.shape[2]) for mask in masks.values() if not no_mask(mask)), None)
 
 
-def paint(regions: RegionMap, masks: Mapping[str, Tensor]) -> RegionMap:
+def paint_masks(regions: RegionMap, masks: Mapping[str, Tensor]) -> RegionMap:
     """Later masks cover earlier ones; batches repeat to the longest."""
     count = max(len(regions.labels), *map(len, masks.values())) if masks else len(regions.labels)
     height, width = regions.labels.shape[1:]
-    labels = cycle_to(regions.labels, count).clone()
+    regions = replace(regions, labels=cycle_to(regions.labels, count))
     for name, mask in masks.items():
         if name not in regions.names:
             raise ValueError(f"{name} cannot be painted: regions are {', '.join(regions.names)}.")
-        inside = fit_mask(mask, height, width, name) > 0.5
-        labels[cycle_to(inside, count)] = regions.names.index(name)
-    return replace(regions, labels=labels)
+        regions = paint(regions, name, cycle_to(fit_mask(mask, height, width, name) > 0.5, count))
+    return regions
 
 
-def read_names(text: str, regions: RegionMap) -> list[str]:
-    """Names with commas between, in any case, as the map spells them; all but the first for an empty text."""
-    known = {name.lower(): name for name in regions.names}
-    wanted = [name.strip() for name in text.split(",") if name.strip()]
-    return [known.get(name.lower(), name) for name in wanted] or list(regions.names[1:])
+def edit(regions: RegionMap, operation: str, names: list[str], others: list[str], *, amount: float, dx: int,
+         dy: int, mask: Tensor | None) -> RegionMap:
+    """One of OPERATIONS. `names`: of the region to change. `mask`: [B,H,W] bool."""
+    name = the_one(names, "region", operation)
+    if operation == "grow":
+        return grow(regions, name, amount, others)
+    if operation == "paint":
+        return paint(regions, name, expect_mask(mask, operation), others)
+    if operation == "swap":
+        return swap(regions, name, the_one(others, "with_region", operation))
+    filler = the_one(others, "with_region", operation) if others else None
+    if filler == name:
+        raise ValueError(f"with_region and region are both {name}; name another one, or none.")
+    if operation == "shrink":
+        return shrink(regions, name, amount, filler)
+    if operation == "move":
+        return move(regions, name, dx, dy, filler)
+    if operation == "remove":
+        return remove(regions, name, filler)
+    return reshape(regions, name, expect_mask(mask, operation), filler)
+
+
+def the_one(names: list[str], role: str, operation: str) -> str:
+    if len(names) != 1:
+        raise ValueError(f"{role} should name one region for {operation}; got {', '.join(names) or 'none'}.")
+    return names[0]
+
+
+def expect_mask(mask: Tensor | None, operation: str) -> Tensor:
+    if mask is None:
+        raise ValueError(f"{operation} needs a mask: connect one that says where the region is.")
+    return mask
 
 
 def overlay(regions: RegionMap, pictures: Tensor, opacity: float) -> Tensor:

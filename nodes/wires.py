@@ -1,6 +1,7 @@
 """What travels between nodes, and the conversions every node shares."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -9,16 +10,20 @@ from typing import Any
 from torch import Tensor
 
 from ..core.checkpoints import LoadedNet
+from ..core.graph.files import resolve_file
 from ..core.image import bchw_to_image
 from ..core.people import PersonCrop
 from ..core.pose import PoseFrame, read_poses
 from ..core.regions import RegionMap
+from ..core.sean.codes import StyleCodes
 from . import host
 from .host import io
 
 INPAINTER = io.Custom("ANYONE_INPAINTER")
 DETECTOR = io.Custom("ANYONE_DETECTOR")
+STYLER = io.Custom("ANYONE_STYLER")
 REGIONS = io.Custom("ANYONE_REGIONS")
+STYLES = io.Custom("ANYONE_STYLES")
 CROP = io.Custom("ANYONE_CROP")
 POSE = io.Custom("POSE_KEYPOINT")
 BOUNDING_BOX = io.Custom("BOUNDING_BOX")                   # core's, dictionaries with x, y, width, height
@@ -83,6 +88,16 @@ def cycled(items: list, count: int) -> list:
     return [items[index % len(items)] for index in range(count)]
 
 
+def find_path(name: str, what: str) -> Path:
+    """A file or a folder that a workflow names, such as "name [output]". `what` it holds, for the error."""
+    if not name.strip():
+        raise ValueError(f"path is empty; give the name of a {what} file, or of a folder of them.")
+    path = resolve_file(name.strip(), host.runtime())
+    if path.exists():
+        return path
+    raise FileNotFoundError(f"path: there is no {name.strip()} in the folder {path.parent}.")
+
+
 def file_stamp(path: Path) -> str:
     """Changes when the file does; what `fingerprint_inputs` of nodes that read files return."""
     stat = path.stat()
@@ -101,6 +116,20 @@ def expect_regions(regions: Any) -> RegionMap:
         return regions
     raise ValueError(f"regions should come from a node that makes regions, such as Parse Regions; "
                      f"got {str(regions)[:60]}.")
+
+
+def expect_styles(styles: Any, name: str = "styles") -> StyleCodes:
+    if isinstance(styles, StyleCodes):
+        return styles
+    raise ValueError(f"{name} should come from a node that makes styles, such as Encode Styles; "
+                     f"got {str(styles)[:60]}.")
+
+
+def read_names(text: str, known: Sequence[str]) -> list[str]:
+    """Names of regions with commas between, in any case, spelled as in `known` where they are there."""
+    spelled = {name.lower(): name for name in known}
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    return [spelled.get(name.lower(), name) for name in wanted]
 
 
 def expect_option(value: str, options: tuple[str, ...], name: str) -> None:

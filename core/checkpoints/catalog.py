@@ -13,7 +13,8 @@ class Published:
     `files`: names it is known under; the first is the one `models fetch` writes. `url` or `hub`
     ("owner/repository/path") say where it is, `digest` ("md5:..." or "sha256:...") that it is the right one
     ("" leaves that to the hub); `size` in bytes, 0 = unknown. `beside`: texts fetched into the same folder.
-    `status`: "embedded" comes with the pack, "dead" links no longer answer. `parses`: what a parser knows.
+    `status`: "embedded" comes with the pack, "manual" is fetched in a browser from `url` and unpacked, "dead"
+    links no longer answer. `parses`: what a parser knows.
 
     Nodes offer the names of the living: stored workflows hold them, so rows stay, and new ones come last.
     """
@@ -25,7 +26,7 @@ class Published:
     files: tuple[str, ...]
     licence: str
     commercial: Literal["yes", "no", "unknown"]
-    status: Literal["embedded", "alive", "dead"]
+    status: Literal["embedded", "alive", "manual", "dead"]
     url: str = ""
     hub: str = ""
     digest: str = ""
@@ -105,8 +106,8 @@ CATALOG: tuple[Published, ...] = (
     Published(
         "detect-person", "Person detector, trained on procedural people", "detect", "detector",
         ("detect-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        digest="sha256:ee217a53d6c3a01b28dcd4e8bfc33466243e08c2431ca2fca1354acc28358c41",
-        size=1_859_138, note="See weights/detect-person.md."),
+        digest="sha256:31cc840a17d9703860aedaf011d59ebef854ff424ddf748e40141d86ac5afdf0",
+        size=3_039_682, note="See weights/detect-person.md."),
     _triagan(
         "triagan-body", "TriA-GAN body, 288x160 (arXiv 2304.03164)",
         "e62a306a-5295-47dd-8a0e-4f7c05b9ecd44c9fbc76-5ce2-4dd0-9454-04776bef2745659fbec7-fa0a-485b-8501-c94a2439b601",
@@ -120,6 +121,15 @@ CATALOG: tuple[Published, ...] = (
         "88e98c73-e890-489d-a3eb-cf6fbf1728f531b0047f-ddf3-4188-8028-2b55c580ac6da54d9760-e395-4f2a-8890-743f3562e1b3",
         "7b94366d9d2e1e9a6491e065491fda87", _FDF_LICENCE, "Paints the rectangle of a face, not a person."),
     *_PHOTOGRAPHS,
+    Published(
+        "sean-person", "SEAN region styler of people, trained on procedural people", "sean", "styler",
+        ("sean-person.safetensors",), "Apache-2.0", "yes", "embedded",
+        digest="sha256:d74fa29f7ebc6ca50c75384d21340a037743ccde547a46efaf55bd728bfc143c", size=4_215_214, note="See weights/sean-person.md."),
+    Published(
+        "sean-celebahq", "SEAN faces, CelebAMask-HQ, 256x256 (arXiv 1911.12861)", "sean", "styler",
+        ("sean-celebahq.pth", "CelebA-HQ_pretrained/latest_net_G.pth"), "CC BY-NC-SA 4.0", "no", "manual",
+        url="https://drive.google.com/file/d/1UMgKGdVqlulfgOBV4Z0ajEwPdgt3_EDK",
+        note="The archive CelebA-HQ_pretrained.tar.gz holds it; 1.07 GB. No digest was published."),
 )
 
 

@@ -21,7 +21,7 @@ def fetch(row: Published, runtime: Runtime) -> Path:
     algorithm, _, digest = row.digest.partition(":")
     if target.is_file() and digest in ("", file_digest(target, algorithm or "sha256")):
         return target
-    if row.status == "dead":
+    if row.status in ("dead", "manual"):
         raise ValueError(how_to_get(row, runtime))
     if row.hub:
         for name in row.beside:

@@ -52,6 +52,10 @@ def how_to_get(row: Published, runtime: Runtime) -> str:
         return (f"{row.title} cannot be downloaded any more, its link is dead; if you have the file "
                 f"({algorithm} {digest}), put it into {folder} as {row.files[0]}.")
     about = ", ".join(filter(None, [row.title, row.megabytes, f"licence: {row.licence}"]))
+    if row.status == "manual":
+        return (f"{row.name} is not on this machine yet; download the archive {row.url} in a browser and "
+                f"unpack it into {runtime.model_folders()[0].resolve()}, so that {row.files[-1]} lies there "
+                f"({about}).")
     return (f"{row.name} is not on this machine yet; tick download, or run: python run.py models fetch "
             f"{row.name} --root {runtime.root.resolve()} ({about}).")
 

@@ -19,7 +19,7 @@ from .network import GRID, SIDE, Maps
 CLOSER = 1.25                                             # side of the second look, in sizes of the box
 BATCH = 32
 ENOUGH_JOINTS = 3                                         # fewer are no person
-SURER = 0.3                                               # way from the threshold to 1 of a person's mean joint
+SURER = 0.3                                               # way from the threshold to 1, of the mean joint
 STRIP = 1 << 19                                           # pixels enlarged at a time
 MEMORY = 256 << 20                                        # bytes a batch needs, about
 

@@ -82,10 +82,16 @@ def save_pictures(images: Tensor, prefix: str, runtime: Runtime, kind: str,
 
 def save_text(text: str, prefix: str, suffix: str, runtime: Runtime, kind: str) -> dict[str, str]:
     """Writes `<prefix>_00001_<suffix>`, counting on like `save_pictures`; returns its file dict."""
+    return save_file(lambda path: path.write_text(text, encoding="utf-8"), prefix, suffix, runtime, kind)
+
+
+def save_file(write: Callable[[Path], Any], prefix: str, suffix: str, runtime: Runtime,
+              kind: str) -> dict[str, str]:
+    """The same for any file: `write` makes it under the path it is given."""
     target = _target(prefix, 0, 0, runtime, kind)
     path = target.with_name(f"{target.name}_{_next_counter(target):05}_{suffix}")
     with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        write(partial)
     return file_dict(path, runtime, kind)
 
 

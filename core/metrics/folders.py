@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from ..checkpoints import load_as
+from ..detect import detect_people
 from ..graph.files import list_pictures, open_picture
+from ..regions import PERSON_REGIONS
 from ..runtime import Runtime
 from .features import detector_features
 from .frechet import FeatureStatistics, frechet_distance
 from .images import Similarity, compare_pictures
+from .segmentation import Confusion
 
 BATCH = 32                                                # pictures in memory at a time
 Pair = tuple[Path, Path]                                  # real, fake
@@ -66,6 +69,22 @@ def score_pairs(pairs: Sequence[Pair], runtime: Runtime) -> dict[str, float]:
     means = {name: float(torch.cat([getattr(one, name) for one in scores]).mean())
              for name in ("ssim", "rmse", "psnr")}
     return {**means, "fid_detector": frechet_distance(real, fake) if len(pairs) > 1 else float("nan")}
+
+
+def score_regions(pairs: Sequence[Pair], labels: Path, runtime: Runtime) -> dict[str, float]:
+    """`miou` and `pixel_accuracy` of the person regions that the embedded detector sees in the fake pictures.
+
+    `labels`: a folder of label maps of the same names, pixel values 0..11. Raises ValueError for a map that
+    is missing, of another size, or holds other values.
+    """
+    net, confusion = load_as("detect-person", "detector", runtime), Confusion(len(PERSON_REGIONS))
+    for (_, fake), (_, label) in zip(pairs, pair_up(pairs[0][0].parent, labels), strict=True):
+        seen, = detect_people(net, read_rgb(fake).movedim(0, -1)[None], runtime=runtime)
+        try:
+            confusion.add(seen.regions, torch.from_numpy(np.array(open_picture(label).convert("L"))))
+        except ValueError as error:
+            raise ValueError(f"{label.name}: {error}") from error
+    return confusion.result()
 
 
 def _compare(pair: Pair, a: Tensor, b: Tensor) -> Similarity:

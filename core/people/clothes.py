@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..pose import JOINTS, Pose
-from ..regions import ATR_LABELS, PERSON_REGIONS, atr_to_person
+from ..regions import ATR_LABELS, PERSON_REGIONS, atr_to_person, fill_from_nearest
 
 _BELT_PARTNERS = [PERSON_REGIONS.index(name) for name in ("top", "trousers", "skirt")]
 _TOP, _SLEEVES, _SKIRT, _HEAD = (PERSON_REGIONS.index(name) for name in ("top", "sleeves", "skirt", "head"))
@@ -114,14 +114,8 @@ def _settle_belt(regions: Tensor, belt: Tensor) -> None:
 def fill_regions(regions: Tensor, mask: Tensor) -> Tensor:
     """The regions [H,W] uint8 inside the mask [H,W] bool; its pixels without a region take the nearest one's.
     All 0 stays all 0."""
-    import cv2
-
     regions = torch.where(mask, regions, 0)
     holes = mask & (regions == 0)
     if not holes.any() or not regions.any():
         return regions
-    _, nearest = cv2.distanceTransformWithLabels((regions == 0).byte().numpy(), cv2.DIST_L2, 5,
-                                                 labelType=cv2.DIST_LABEL_PIXEL)
-    table = torch.zeros(int(nearest.max()) + 1, dtype=torch.uint8)
-    table[torch.from_numpy(nearest)[regions > 0].long()] = regions[regions > 0]
-    return torch.where(holes, table[torch.from_numpy(nearest).long()], regions)
+    return torch.where(holes, fill_from_nearest(regions, regions == 0), regions)

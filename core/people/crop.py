@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..image import distance_to
 from .person import CropBox, CropSettings, Person, PersonCrop
 
 
@@ -66,16 +67,6 @@ def _inner_range(start: int, end: int, limit: int, size: int) -> slice:
 def dilate(mask: Tensor, radius: int) -> Tensor:
     """[1,H,W] 0 or 1, grown by a disc: every offset with dx^2 + dy^2 <= radius^2."""
     return (distance_to(mask > 0) < radius + 1e-3).to(mask)
-
-
-def distance_to(mask: Tensor) -> Tensor:
-    """[1,H,W] bool -> pixels to the nearest set one, exact; infinite when none is set."""
-    import cv2
-
-    if not mask.any():
-        return torch.full(mask.shape, torch.inf, device=mask.device)
-    distance = cv2.distanceTransform((~mask[0]).byte().cpu().numpy(), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return torch.from_numpy(distance)[None].to(mask.device)
 
 
 def _crop_keypoints(keypoints: Tensor, box: CropBox) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .crop import distance_to, resize_bicubic, resize_nearest
+from ..image import distance_to
+from .crop import resize_bicubic, resize_nearest
 from .person import PersonCrop
 
 

@@ -346,8 +346,9 @@ def check_inputs(config: Config, regions: Tensor, codes: Tensor | None) -> None:
         raise ValueError("The generator needs style codes; encode a picture first.")
     expected = (config.styled_stages, config.labels, config.style)
     if codes.shape[1:] not in (expected, expected[1:]):
-        raise ValueError(f"The network takes {config.labels} style codes of {config.style} numbers; got "
-                         f"{codes.shape[-2]} of {codes.shape[-1]}: they come from another model.")
+        wanted, got = (f"{rows} of {length} numbers" + (f" for {count} blocks" if codes.ndim == 4 else "")
+                       for count, rows, length in (expected, (codes.shape[1], *codes.shape[-2:])))
+        raise ValueError(f"The style codes come from another model: the network takes {wanted}; got {got}.")
 
 
 def check_encoder(config: Config) -> None:

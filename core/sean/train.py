@@ -25,7 +25,9 @@ from torch.optim import Optimizer
 from ..metrics.images import compare_pictures
 from ..training import Batch, Muon, Pool, StepContext, Task
 from ..training.perceptual import Perceptual
+from .codes import StyleCodes
 from .network import Config, Discriminator, Generator, draw_noise, to_mask
+from .styles import MEANS, mean_styles, write_means
 
 Scales = list[list[Tensor]]                               # per scale of the discriminator, per layer
 GENERATOR_RATE, DISCRIMINATOR_RATE, BETAS = 1e-4, 4e-4, (0.0, 0.999)
@@ -45,6 +47,7 @@ class SeanTask(Task):
                  muon: float = 0.0) -> None:
         self.generator, self.discriminator, self.perceptual = generator.train(), discriminator, perceptual
         self.names, self.adversarial_from, self.pixel = names, adversarial_from, pixel
+        self.means = ""
         for module in (generator, discriminator):
             module.to(memory_format=torch.channels_last)   # type: ignore[call-overload]
         self.modules = {"generator": generator, "discriminator": discriminator}
@@ -56,6 +59,8 @@ class SeanTask(Task):
                                                  "discriminator": self.d_optimizer}
 
     def step(self, batch: Batch, context: StepContext) -> Mapping[str, Tensor]:
+        if context.group.world > 1 and context.device.type == "cuda":
+            synchronise(self.generator)
         mask, real = self._pair(batch, context.generator)
         self.perceptual.to(real.device)
         adversarial = context.progress >= self.adversarial_from
@@ -122,16 +127,25 @@ class SeanTask(Task):
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch], averaged: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Held-out pictures drawn anew: SSIM, PSNR (dB) and RMSE (0..1), means over the pictures."""
+        """Held-out pictures drawn anew: SSIM, PSNR (dB) and RMSE (0..1), means over the pictures.
+
+        Their mean style codes go into the file, for regions that a picture lacks.
+        """
         generator = in_evaluation(averaged["generator"])
         scores: dict[str, list[Tensor]] = {"ssim": [], "psnr": [], "rmse": []}
+        styles: list[Tensor] = []
         for batch in batches:
-            real = batch["image"] * 2 - 1
-            codes = generator.encode(real, batch["regions"]) if generator.config.encoder else None
+            real, codes = batch["image"] * 2 - 1, None
+            if generator.config.encoder:
+                codes = generator.encode(real, batch["regions"])
+                styles.append(codes.cpu())
             fake = (generator(batch["regions"], codes) / 2 + 0.5).clamp(0, 1)
             alike = compare_pictures(fake, batch["image"])
             for name, values in scores.items():
                 values.append(getattr(alike, name))
+        if styles:
+            every = torch.cat(styles)
+            self.means = write_means(mean_styles(StyleCodes(every, every.any(2), self.names, self.name)))
         return {name: round(float(torch.cat(values).mean()), 4) for name, values in scores.items()}
 
     def export(self, averaged: Mapping[str, nn.Module]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -139,8 +153,18 @@ class SeanTask(Task):
         height, width = config.size
         state = {key: value for key, value in averaged["generator"].state_dict().items()
                  if not key.endswith("num_batches_tracked")}
-        return state, {"system": "sean", "size": f"{height}x{width}", "regions": ",".join(self.names),
-                       "upsampling": "more" if config.more else "normal", "perceptual": self.perceptual.title}
+        metadata = {"system": "sean", "size": f"{height}x{width}", "regions": ",".join(self.names),
+                    "upsampling": "more" if config.more else "normal", "perceptual": self.perceptual.title}
+        return state, metadata | ({MEANS: self.means} if self.means else {})
+
+
+def synchronise(module: nn.Module) -> None:
+    """Batch norms count over all processes from now on. On GPUs only: PyTorch has nothing for CPUs, where
+    each process normalises by its own share and only the running statistics are averaged."""
+    for name, child in module.named_children():
+        if type(child) is nn.BatchNorm2d:
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+        synchronise(child)
 
 
 def mean_over(judgements: Iterable[Tensor]) -> Tensor:

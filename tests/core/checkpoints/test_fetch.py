@@ -12,6 +12,7 @@ import pytest
 from anyone.core import net
 from anyone.core.checkpoints import fetch
 from anyone.core.checkpoints.catalog import CATALOG, Published, entry
+from anyone.core.checkpoints.find import published_file
 from anyone.core.runtime import Interrupted, Progress, Runtime
 
 DATA = bytes(range(256)) * 12_000                         # about 3 MiB
@@ -212,6 +213,18 @@ def test_dead_rows_say_what_to_do(tmp_path):
         f"put it into {tmp_path}/models/anyone as triagan-body.ckpt.")
 
 
+def test_manual_rows_say_where_to_look(tmp_path):
+    row = entry("sean-celebahq")
+    words = (r"download the archive https://drive.google.com/\S+ in a browser and unpack it into "
+             r".*/models/anyone, so that CelebA-HQ_pretrained/latest_net_G.pth lies there .*CC BY-NC")
+    with pytest.raises(ValueError, match=words):
+        fetch(row, Runtime(root=tmp_path))
+    file = tmp_path / "models" / "anyone" / "CelebA-HQ_pretrained" / "latest_net_G.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    assert published_file(row, Runtime(root=tmp_path)) == file
+
+
 def test_the_catalog_is_sound():
     names = [name for item in CATALOG for name in {item.name, *item.files}]
     assert len(names) == len(set(names))
@@ -220,7 +233,7 @@ def test_the_catalog_is_sound():
         if item.status != "embedded":
             assert bool(item.url) != bool(item.hub), item.name
             assert len(digits) == {"md5": 32, "sha256": 64, "": 0}[algorithm], item.name
-            assert algorithm or item.hub, item.name                # the hub has digests of its own
+            assert algorithm or item.hub or item.status == "manual", item.name     # the hub has its own
         assert item.licence and item.files and item.system and item.role
     with pytest.raises(ValueError, match="no weights named nothing; it has triagan-person, "):
         entry("nothing")

@@ -129,3 +129,18 @@ def test_a_detector_is_scored_on_every_kind_of_scene(capsys, monkeypatch):
     head, first, *_, last = out.splitlines()
     assert head.split() == ["pck", "mask_iou"]
     assert first.split() == ["scenes", "0.100", "0.500"] and last.split() == ["occluded", "0.400", "0.500"]
+
+
+def test_label_maps_add_the_parsers_columns(capsys, tmp_path):
+    """A wall with nobody on it, of which half is said to be a top."""
+    wall = np.full((64, 64, 3), 150)
+    for side in ("real", "fake"):
+        save(tmp_path / side / "a.png", wall)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[32:] = 4
+    (tmp_path / "labels").mkdir()
+    Image.fromarray(labels).save(tmp_path / "labels" / "a.png")
+    folders = [word for name in ("real", "fake", "labels") for word in (f"--{name}", tmp_path / name)]
+    code, out = run(capsys, "images", *folders)
+    scores = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == 0 and float(scores["pixel_accuracy"]) == 0.5 and float(scores["miou"]) == 0.25

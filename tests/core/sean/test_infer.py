@@ -140,7 +140,7 @@ def test_bad_inputs_are_named(make_net, make_regions):
     with pytest.raises(ValueError, match="come from other and describe a, b; tiny needs sky, skin"):
         render(net, regions, others, runtime=CPU)
     longer = StyleCodes(torch.zeros(1, 5, 11), torch.ones(1, 5, dtype=torch.bool), NAMES, "other")
-    with pytest.raises(ValueError, match="takes 5 style codes of 10 numbers; got 5 of 11"):
+    with pytest.raises(ValueError, match="takes 5 of 10 numbers; got 5 of 11"):
         render(net, regions, longer, runtime=CPU)
 
 

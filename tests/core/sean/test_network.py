@@ -188,7 +188,7 @@ def test_initial_weights_are_the_published_ones(make_generator):
 
 @pytest.mark.parametrize(("regions", "codes", "message"), [
     (torch.zeros(1, 4, 8, 8), torch.zeros(1, 5, 10), "knows 5 regions; the mask has channels for 4"),
-    (torch.zeros(1, 8, 8), torch.zeros(1, 4, 10), "takes 5 style codes of 10 numbers; got 4 of 10"),
+    (torch.zeros(1, 8, 8), torch.zeros(1, 4, 10), "takes 5 of 10 numbers; got 4 of 10"),
     (torch.zeros(1, 8, 8), torch.zeros(1, 3, 5, 10), "come from another model"),
     (torch.zeros(1, 8, 8), None, "needs style codes"),
 ])
