@@ -93,7 +93,9 @@ def distance_to(mask: Tensor) -> Tensor:
         if not one.any():
             return torch.full(one.shape, torch.inf)
         unset = (~one).byte().cpu().numpy()
-        return torch.from_numpy(cv2.distanceTransform(unset, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+        about = torch.from_numpy(cv2.distanceTransform(unset, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+        # OpenCV's last bit depends on where its buffers lie; but squared distances are whole numbers.
+        return about.double().square().round().sqrt().float()
 
     return torch.stack([distance(one) for one in mask]).to(mask.device)
 

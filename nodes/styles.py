@@ -191,8 +191,8 @@ class AnyoneRenderRegions(io.ComfyNode):
                 STYLES.Input("styles", optional=True,
                              tooltip="What the regions look like. Networks that draw from maps alone (SPADE) "
                                      "need none."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, optional=True,
-                             tooltip="Of the noise the published code adds; 0 = none."),
+                io.Int.Input("noise", default=0, min=0, max=2**64 - 1, optional=True,
+                             tooltip="Seed of the noise the published code adds; 0 = none."),
                 io.Image.Input("image", optional=True, tooltip="Pictures to draw into."),
                 io.Mask.Input("mask", optional=True,
                               tooltip="1 = where to draw into image. Without it: all but the background."),
@@ -210,7 +210,7 @@ class AnyoneRenderRegions(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, styler, regions, styles=None, seed=0, image=None, mask=None, feather=0.0):
+    def execute(cls, styler, regions, styles=None, noise=0, image=None, mask=None, feather=0.0):
         net, regions = expect_net(styler, "styler", LOADER), expect_regions(regions)
         if image is None and mask is not None:
             raise ValueError("mask says where to draw into image; connect image, too.")
@@ -218,7 +218,7 @@ class AnyoneRenderRegions(io.ComfyNode):
         regions = regions if pictures is None else fitted(regions, pictures)
         given = None if styles is None else expect_styles(styles)
         filled = None if given is None else completed(net, given)
-        drawn = render(net, regions, filled, seed, runtime=host.runtime()).movedim(-1, 1)
+        drawn = render(net, regions, filled, noise, runtime=host.runtime()).movedim(-1, 1)
         note = drawn_note(shown_regions(net, regions), given, filled)
         person = cycle_to(regions.labels > 0, len(drawn))
         drawn, share = (drawn, person.float()) if pictures is None else \

@@ -124,8 +124,8 @@ CATALOG: tuple[Published, ...] = (
     Published(
         "sean-person", "SEAN region styler of people, trained on procedural people", "sean", "styler",
         ("sean-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        digest="sha256:d74fa29f7ebc6ca50c75384d21340a037743ccde547a46efaf55bd728bfc143c",
-        size=4_215_214, note="See weights/sean-person.md."),
+        digest="sha256:021a21e690774f6bded6e00038a5f90dfaed627f11917fe2afd07840b02ae834",
+        size=4_218_638, note="See weights/sean-person.md."),
     Published(
         "sean-celebahq", "SEAN faces, CelebAMask-HQ, 256x256 (arXiv 1911.12861)", "sean", "styler",
         ("sean-celebahq.pth", "CelebA-HQ_pretrained/latest_net_G.pth"), "CC BY-NC-SA 4.0", "no", "manual",

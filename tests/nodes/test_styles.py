@@ -148,7 +148,7 @@ def test_drawing(run, styler, styles):
 def test_seeds(run, state, styles):
     noisy = net({name: value + 1 if name.endswith("noise_var") else value for name, value in state.items()})
     given, draw = styles(), lambda seed: run(
-        AnyoneRenderRegions, styler=noisy, regions=person(), styles=given, seed=seed).args[0]
+        AnyoneRenderRegions, styler=noisy, regions=person(), styles=given, noise=seed).args[0]
     assert torch.equal(draw(0), draw(0)) and torch.equal(draw(2**64 - 1), draw(2**64 - 1))
     assert not torch.equal(draw(0), draw(3)) and not torch.equal(draw(4), draw(3))
 
