@@ -6,6 +6,7 @@ from typing import Any
 
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
+CONTROLLED = ("seed", "noise_seed")                       # get such a control by their names
 UPLOADS = ("image_upload", "audio_upload", "video_upload", "file_upload")
 
 
@@ -52,7 +53,7 @@ def _by_position(stored: list, spec: Mapping[str, Any]) -> dict[str, Any]:
         if not stored:
             break
         values[name] = stored.pop(0)
-        controlled = options.get("control_after_generate") or name in ("seed", "noise_seed")
+        controlled = options.get("control_after_generate") or name in CONTROLLED
         if controlled and stored and stored[0] in CONTROLS:
             stored.pop(0)
         # The upload button is the last required widget; it stores the name of the input it fills.

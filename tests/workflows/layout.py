@@ -80,32 +80,37 @@ def lay_out(prompt: dict[str, Any], info: dict[str, Any], name: str, note: str) 
 
 
 def interface_node(key: str, node: dict[str, Any], spec: dict[str, Any], links: list) -> dict[str, Any]:
-    """One node; its wires are added to `links`, their types still open."""
-    from anyone.core.graph.widgets import UPLOADS, inputs_of, is_widget
+    """One node; its wires are added to `links`, their types still open. Sockets come before widgets, as the
+    frontend stores them."""
+    from anyone.core.graph.widgets import CONTROLLED, UPLOADS, inputs_of, is_widget
 
-    sockets, values = [], []
+    plain, widgets, values = [], [], []
     for name, kind, options in inputs_of(spec):
-        value = node["inputs"].get(name)
         socket = {"name": name, "type": "COMBO" if isinstance(kind, list) else kind, "link": None}
         if name in spec["input"].get("optional", {}):
             socket["shape"] = 7
         if is_widget(kind, options):
-            socket["widget"] = {"name": name}
+            value = node["inputs"].get(name)
             values.append(None if is_link(value) else value)
-            values += ["fixed"] if options.get("control_after_generate") else []
+            values += ["fixed"] if options.get("control_after_generate") or name in CONTROLLED else []
             values += ["image"] if any(options.get(flag) for flag in UPLOADS) else []
+        (widgets if is_widget(kind, options) else plain).append(
+            socket | ({"widget": {"name": name}} if is_widget(kind, options) else {}))
+    sockets = plain + widgets
+    for slot, socket in enumerate(sockets):
+        value = node["inputs"].get(socket["name"])
         if is_link(value):
             socket["link"] = len(links) + 1
-            links.append([len(links) + 1, int(value[0]), value[1], int(key), len(sockets), None])
-        sockets.append(socket)
+            links.append([len(links) + 1, int(value[0]), value[1], int(key), slot, None])
     outputs = [{"name": name, "type": kind, "links": None}
                for name, kind in zip(spec["output_name"], spec["output"], strict=True)]
-    plain = sum("widget" not in socket for socket in sockets)
-    height = LINE * (max(plain, len(outputs)) + len(values)) + GAP + PICTURES.get(node["class_type"], 0)
-    pack = "anyone-nodes" if node["class_type"].startswith("Anyone") else "comfy-core"
+    height = LINE * (max(len(plain), len(outputs)) + len(values)) + GAP + PICTURES.get(node["class_type"], 0)
+    ours = node["class_type"].startswith("Anyone")
+    titled = {} if ours else {"title": spec["display_name"]}             # hosts rename theirs
     return {"id": int(key), "type": node["class_type"], "size": [WIDE, height], "flags": {}, "mode": 0,
-            "inputs": sockets, "outputs": outputs, "widgets_values": values,
-            "properties": {"cnr_id": pack, "Node name for S&R": node["class_type"]}}
+            "inputs": sockets, "outputs": outputs, "widgets_values": values, **titled,
+            "properties": {"cnr_id": "anyone-nodes" if ours else "comfy-core",
+                           "Node name for S&R": node["class_type"]}}
 
 
 def main() -> None:
