@@ -46,12 +46,13 @@ class Check:
 
 
 class Case:
-    """A case folder in memory. `inputs` and `expected`: tensors by full name (`in.z`, `out.w`)."""
+    """A case folder in memory. `inputs` and `expected`: tensors by full name (`in.z`, `out.w`). Further files
+    of the case lie in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         from safetensors.torch import load_file
         tensors = load_file(folder / "case.safetensors")
-        self.name = folder.resolve().name
+        self.folder, self.name = folder, folder.resolve().name
         self.inputs = {name: tensor for name, tensor in tensors.items() if name.startswith("in.")}
         self.expected = {name: tensor for name, tensor in tensors.items() if name.startswith("out.")}
         self.json: dict[str, Any] = json.loads((folder / "case.json").read_text(encoding="utf-8"))
