@@ -56,7 +56,7 @@ train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, in
 	@$(BIN)/python run.py people --out runs/pools/square --count 16384 --size 128x128 --first-id 200000
 	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 10400 --bf16 --resume
 	@$(BIN)/python $(SEAN) --out runs/sean-64 --size 64x64 --steps 2025 --muon 0.02
-	@$(BIN)/python $(SEAN) --out runs/sean-128 --size 128x128 --budget 24m --muon 0.01 --grow runs/sean-64/sean.safetensors
+	@$(BIN)/python $(SEAN) --out runs/sean-128 --size 128x128 --steps 437 --muon 0.01 --grow runs/sean-64/sean.safetensors
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache
