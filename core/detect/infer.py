@@ -17,6 +17,8 @@ from .decode import People, assign, decode
 from .network import GRID, SIDE, Maps
 
 CLOSER = 1.25                                             # side of the second look, in sizes of the box
+LARGE = 768                                               # sides from which pictures are seen in tiles, too
+SAME = 0.75                                               # middles nearer than so many sizes are one person's
 BATCH = 32
 ENOUGH_JOINTS = 3                                         # fewer are no person
 SURER = 0.3                                               # way from the threshold to 1, of the mean joint
@@ -31,6 +33,31 @@ class Square:
     x0: int
     y0: int
     side: int
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Who there is, in pixels of the picture: middles [N,2], sizes [N], and the square for a closer look."""
+
+    centres: Tensor
+    sizes: Tensor
+    squares: list[Square]
+
+    def first(self, count: int) -> Found:
+        return Found(self.centres[:count], self.sizes[:count], self.squares[:count])
+
+    def joined(self, other: Found, tile: Square, whole: Square) -> Found:
+        """With those of `other` who are new, and in the middle half of their tile (or towards the rim of the
+        whole): nobody there is cut off by its border, and no other tile has the place in its own middle."""
+        corner, rim = (torch.tensor([square.x0, square.y0]) for square in (tile, whole))
+        low = torch.where(corner <= rim, -torch.inf, 0.25)
+        high = torch.where(corner + tile.side >= rim + whole.side, torch.inf, 0.75)
+        inside = (other.centres - corner) / tile.side                                          # [N,2]
+        middle = ((inside >= low) & (inside < high)).all(1)
+        apart = torch.cdist(other.centres, self.centres)                                       # [N,M]
+        new = middle & (apart > torch.maximum(other.sizes[:, None], self.sizes) * SAME).all(1)
+        return Found(torch.cat([self.centres, other.centres[new]]), torch.cat([self.sizes, other.sizes[new]]),
+                     self.squares + [square for square, kept in zip(other.squares, new, strict=True) if kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +76,8 @@ def detect_people(net: LoadedNet, image: Tensor, *, threshold: float = 0.3, max_
                   runtime: Runtime) -> list[Detection]:
     """`image` [B,H,W,C] 0..1, any size -> one `Detection` per picture, on the CPU.
 
-    The whole picture is looked at once; everybody found is then looked at closer, in a square of their own.
+    The whole picture is looked at once, a large one in overlapping quarters, too; everybody found is then
+    looked at closer, in a square of their own.
     `threshold`: joints with a lower score are missing, and so are people whose joints are hardly surer.
     Raises ValueError for a tensor that is no picture.
     """
@@ -66,21 +94,49 @@ def detect_people(net: LoadedNet, image: Tensor, *, threshold: float = 0.3, max_
 def _detect(net: nn.Module, device: torch.device, picture: Tensor, threshold: float, max_people: int,
             runtime: Runtime) -> Detection:
     height, width = picture.shape[1:]
-    whole = fitting_square(height, width)
-    people = decode(_look(net, device, picture, [whole]), max_people)
-    squares = [closer_square(whole, people, i) for i in range(len(people.scores))]
+    found = find_everybody(net, device, picture, max_people, runtime)
     sightings: list[Sighting] = []
-    for start in range(0, len(squares), BATCH):
+    for start in range(0, len(found.squares), BATCH):
         runtime.check_interrupt()
-        chunk = squares[start:start + BATCH]
+        chunk = found.squares[start:start + BATCH]
         maps = _look(net, device, picture, chunk)
-        sightings += [_sighting(maps[i:i + 1], square, whole, people, start + i)
-                      for i, square in enumerate(chunk)]
+        sightings += [_sighting(maps[i:i + 1], square, found, start + i) for i, square in enumerate(chunk)]
     kept = [s for s in sightings if is_person(s.scores[s.scores >= threshold], threshold)]
     kept.sort(key=lambda s: float(s.mask.sum()) * s.square.side**2, reverse=True)
     poses = tuple(Pose(s.keypoints, s.scores * (s.scores >= threshold), width, height) for s in kept)
     masks, regions = paint(kept, height, width, runtime)
     return Detection(PoseFrame(width, height, poses), masks, regions)
+
+
+def find_everybody(net: nn.Module, device: torch.device, picture: Tensor, max_people: int,
+                   runtime: Runtime) -> Found:
+    """Looks at the whole picture; at large ones also at smaller squares, for whom that shows too small."""
+    height, width = picture.shape[1:]
+    whole = fitting_square(height, width)
+    found = _in_picture(decode(_look(net, device, picture, [whole]), max_people), whole)
+    squares = tiles(whole, height, width) if whole.side >= LARGE else []
+    for start in range(0, len(squares), BATCH):
+        runtime.check_interrupt()
+        chunk = squares[start:start + BATCH]
+        maps = _look(net, device, picture, chunk)
+        for i, square in enumerate(chunk):
+            found = found.joined(_in_picture(decode(maps[i:i + 1], max_people), square), square, whole)
+    return found.first(max_people)
+
+
+def tiles(whole: Square, height: int, width: int) -> list[Square]:
+    """Squares of half the side that overlap by half, in the picture at least in part."""
+    side = -(-whole.side // 4) * 2
+    places = [(whole.x0 + x * side // 2, whole.y0 + y * side // 2) for y in range(3) for x in range(3)]
+    return [Square(x, y, side) for x, y in places
+            if x < width and y < height and x + side > 0 and y + side > 0]
+
+
+def _in_picture(people: People, view: Square) -> Found:
+    """Who was seen in one square, in pixels of the picture."""
+    origin = torch.tensor([view.x0, view.y0], dtype=torch.float32)
+    squares = [closer_square(view, people, i) for i in range(len(people.sizes))]
+    return Found(people.centres * view.side + origin, people.sizes * view.side, squares)
 
 
 def is_person(scores: Tensor, threshold: float) -> bool:
@@ -120,12 +176,10 @@ def _look(net: nn.Module, device: torch.device, picture: Tensor, squares: Sequen
     return net(torch.cat([crop_square(picture, square) for square in squares]).to(device)).to("cpu")
 
 
-def _sighting(maps: Maps, square: Square, whole: Square, people: People, person: int) -> Sighting:
+def _sighting(maps: Maps, square: Square, found: Found, person: int) -> Sighting:
     """The one person the square was made for, among everybody known to be near."""
-    corner = torch.tensor([whole.x0 - square.x0, whole.y0 - square.y0], dtype=torch.float32)
-    factor = whole.side / square.side
-    seen = assign(maps, people.centres * factor + corner / square.side, people.sizes * factor)
     origin = torch.tensor([square.x0, square.y0], dtype=torch.float32)
+    seen = assign(maps, (found.centres - origin) / square.side, found.sizes / square.side)
     return Sighting(square, seen.keypoints[person] * (square.side / SIDE) + origin, seen.scores[person],
                     seen.masks[person], maps.regions[0].softmax(0))
 

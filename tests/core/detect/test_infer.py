@@ -1,7 +1,7 @@
 import pytest
 import torch
 from anyone.core.detect import detect_people
-from anyone.core.detect.infer import is_person
+from anyone.core.detect.infer import LARGE, Found, Square, fitting_square, is_person, tiles
 from anyone.core.runtime import Interrupted, Runtime
 
 
@@ -110,3 +110,32 @@ def test_interrupt_stops_between_pictures(world):
     with pytest.raises(Interrupted):
         detect_people(net, image.repeat(3, 1, 1, 1), runtime=Impatient("cpu"))
     assert net.module.views == 1
+
+
+@pytest.mark.parametrize("height, width", [(800, 1000), (1001, 700), (901, 901)])
+def test_every_place_counts_in_one_tile(height, width):
+    whole = fitting_square(height, width)
+    places = torch.rand(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([width, height])
+    found = Found(torch.zeros(0, 2), torch.zeros(0), [])
+    everybody = Found(places, torch.full((500,), 1e-6), [Square(0, 0, i) for i in range(500)])
+    for tile in tiles(whole, height, width):
+        found = Found(torch.zeros(0, 2), torch.zeros(0), found.squares).joined(everybody, tile, whole)
+    assert sorted(square.side for square in found.squares) == list(range(500))
+
+
+def test_tiles_add_whom_nobody_has_seen():
+    tile = Square(100, 0, 400)
+    seen = Found(torch.tensor([[300.0, 200]]), torch.tensor([50.0]), [Square(0, 0, 1)])
+    others = Found(torch.tensor([[310.0, 200], [220, 120], [480, 200]]), torch.tensor([40.0, 40, 40]),
+                   [Square(0, 0, 2), Square(0, 0, 3), Square(0, 0, 4)])            # known, new, at the border
+    joined = seen.joined(others, tile, Square(0, 0, 800))
+    assert [square.side for square in joined.squares] == [1, 3]
+    assert joined.centres.tolist() == [[300, 200], [220, 120]] and joined.sizes.tolist() == [50, 40]
+
+
+def test_small_people_in_a_large_picture_are_found(world):
+    """A tenth of the picture's width: nine cells in the whole picture, twice that in a tile."""
+    width = LARGE + 100
+    net, image, _ = world([(220, 230, 90), (600, 260, 90)], 400, width)
+    detection, = detect_people(net, image, runtime=Runtime("cpu"))
+    assert len(detection.frame.people) == 2
