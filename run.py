@@ -18,7 +18,7 @@ COMMANDS = {
     "people": ("core.synthetic.cli", "draw procedural people: sheets and data sets"),
     "pool": ("core.training.pools_cli", "make pools for training out of published data sets"),
     "train": ("core.training.cli", "train a network"),
-    "eval": ("core.metrics.cli", "score pictures against what they should be"),
+    "eval": ("core.evaluation.cli", "score pictures against what they should be"),
     "bench": ("core.bench", "measure the speed of everything"),
     "demo": ("core.demo", "paint a person into two pictures and show the results on a sheet"),
 }

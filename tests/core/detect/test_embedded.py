@@ -8,7 +8,7 @@ import pytest
 import torch
 from anyone.core.checkpoints import embedded, load
 from anyone.core.detect import detect_people
-from anyone.core.metrics.scenes import score_detector
+from anyone.core.evaluation.scenes import score_detector
 from anyone.core.runtime import Runtime
 from PIL import Image
 

@@ -9,6 +9,9 @@ from torch import Tensor
 from ..checkpoints import LoadedNet, load_as
 from ..detect import detect_people
 from ..image import bchw_to_image, image_to_bchw
+from ..metrics.frechet import FeatureStatistics, frechet_distance
+from ..metrics.images import compare_pictures, region_colour_error
+from ..metrics.segmentation import Confusion
 from ..regions import PERSON_REGIONS, RegionMap
 from ..runtime import Runtime
 from ..sean.codes import StyleCodes
@@ -16,9 +19,6 @@ from ..sean.infer import encode_styles, generator_of, render
 from ..sean.styles import fill_missing
 from ..synthetic import render_people
 from .features import detector_features
-from .frechet import FeatureStatistics, frechet_distance
-from .images import compare_pictures, region_colour_error
-from .segmentation import Confusion
 
 BATCH = 32
 COUNT = len(PERSON_REGIONS)

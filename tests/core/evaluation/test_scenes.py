@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from anyone.core.metrics import scenes
+from anyone.core.evaluation import scenes
 from anyone.core.people import Detection
 from anyone.core.pose import Pose, PoseFrame
 from anyone.core.runtime import Runtime

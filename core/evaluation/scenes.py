@@ -5,9 +5,9 @@ import torch
 
 from ..checkpoints import LoadedNet
 from ..detectors import Detector, detect_people
+from ..metrics.detection import Scores
 from ..runtime import Runtime
 from ..synthetic import render_people
-from .detection import Scores
 
 BATCH = 32
 #: Shares of pictures with bystanders, with something in front of people, and cropped close.

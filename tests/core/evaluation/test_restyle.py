@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from anyone.core.metrics import restyle
+from anyone.core.evaluation import restyle
 from anyone.core.metrics.images import region_colours
 from anyone.core.regions import PERSON_REGIONS
 from anyone.core.runtime import Runtime

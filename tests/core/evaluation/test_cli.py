@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from anyone.core.checkpoints import load_as
-from anyone.core.metrics import cli
-from anyone.core.metrics.features import detector_features
-from anyone.core.metrics.folders import pair_up, score_pairs
+from anyone.core.evaluation import cli
+from anyone.core.evaluation.features import detector_features
+from anyone.core.evaluation.folders import pair_up, score_pairs
 from anyone.core.metrics.images import psnr, rmse, ssim
 from anyone.core.runtime import Runtime
 from PIL import Image

@@ -1,0 +1,1 @@
+"""Scores of whole systems, on procedural people or on folders of pictures: `run.py eval`."""
