@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -141,3 +142,14 @@ def model(model_file):
     from anyone.core.checkpoints import load
 
     return lambda name: load(model_file(name), name)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Fails the test that opens a connection or looks up a name."""
+    def refuse(*args, **kwargs):
+        raise AssertionError("somebody reached for the network")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)

@@ -4,7 +4,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import socket
 
 import pytest
 import torch
@@ -62,16 +61,6 @@ def test_a_changed_file_changes_the_fingerprint(models):
     assert AnyoneLoadInpainter.fingerprint_inputs(name="other.safetensors") == before
     os.utime(models / "other.safetensors", ns=(1, 1))
     assert AnyoneLoadInpainter.fingerprint_inputs(name="other.safetensors") != before
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("somebody reached for the network")
-
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture

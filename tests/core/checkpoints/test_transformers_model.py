@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import sys
 import types
 
@@ -16,16 +15,6 @@ from safetensors.torch import load_file, save_file
 
 ROLES = {"vitpose": "estimator", "vitpose_plus": "estimator", "rt_detr": "detector", "rf_detr": "detector",
          "rf_detr_seg": "detector", "sam": "refiner", "faces": "parser", "clothes": "parser"}
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("somebody reached for the network")
-
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture

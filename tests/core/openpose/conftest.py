@@ -3,13 +3,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from anyone.core.bench_detectors import STANDING
 from anyone.core.openpose.decode import JOINT_COUNT, LIMBS
-
-# A standing person of height 1 with the neck at (0, 0): x, y of the 18 joints.
-STANDING = torch.tensor([
-    [0, -.12], [0, 0], [-.1, 0], [-.13, .17], [-.14, .32], [.1, 0], [.13, .17], [.14, .32], [-.07, .3],
-    [-.08, .53], [-.08, .76], [.07, .3], [.08, .53], [.08, .76], [-.02, -.15], [.02, -.15], [-.05, -.13],
-    [.05, -.13]])
 
 
 def draw_maps(people: list[torch.Tensor], height: int, width: int, sigma: float, limb: float):
