@@ -4,7 +4,7 @@
 
 The generator is a U-Net with two encoders: one sees the source picture and its pose, the other the target
 pose. Before a skip connection of the first encoder reaches the decoder, each part of the body is moved to
-where the target pose has it (`geometry.py`). The baseline has one encoder and plain skips. The discriminator
+where the target pose has it (`pose/parts.py`). The baseline has one encoder and plain skips. The discriminator
 judges a picture together with the source picture and both poses.
 """
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .geometry import Geometry, Size
+from ..pose.parts import Geometry, Size
 
 MAXIMUM, AVERAGE = "maximum", "average"
 DEFORMED = 4                                               # levels whose skips are moved
@@ -32,13 +32,17 @@ class Config:
     """Hyper-parameters. All but `fusion` can be read from the tensors.
 
     `widths`: channels of the encoder's levels. `deformable`: two encoders and moved skips; False is the
-    baseline. `fusion`: how the moved parts become one map, MAXIMUM (published) or AVERAGE.
+    baseline. `fusion`: how the moved parts become one map, MAXIMUM (published) or AVERAGE. `background`: of
+    the target, given to the encoder of its pose (PRW). `outputs`: 3 as published; 4 with the person's
+    opacity, for networks trained on people lifted out of their pictures.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
     deformable: bool = True
     fusion: str = MAXIMUM
     joints: int = 18
+    background: bool = False
+    outputs: int = 3
 
 
 FASHION = Config(widths=(64, 128, 256, 512, 512, 512, 512))  # 256x256
@@ -98,15 +102,15 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Module):
-    """Skips of all levels -> picture [B,3,H,W], -1..1. `widths` and `skips`: channels of every level."""
+    """Skips of all levels -> planes [B,outputs,H,W], -1..1. `widths`, `skips`: channels of every level."""
 
-    def __init__(self, widths: Sequence[int], skips: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], skips: Sequence[int], planes: int) -> None:
         super().__init__()
         outputs = widths[:0:-1]
         inputs = [skips[-1], *(a + b for a, b in zip(outputs, skips[-2:0:-1], strict=False))]
         self.blocks = nn.ModuleList(Up(*pair, dropped=number < DROPPED)
                                     for number, pair in enumerate(zip(inputs, outputs, strict=True)))
-        self.picture = nn.Conv2d(outputs[-1] + skips[0], 3, 3, padding=1)
+        self.picture = nn.Conv2d(outputs[-1] + skips[0], planes, 3, padding=1)
 
     def forward(self, skips: Sequence[Tensor]) -> Tensor:
         x = skips[-1]
@@ -178,45 +182,61 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         maps, widths = config.joints, config.widths
-        self.appearance = Encoder(3 + maps * (1 if config.deformable else 2), widths)
-        self.pose = Encoder(maps, widths) if config.deformable else None
+        given = maps + (3 if config.background else 0)                             # planes of the target
+        self.appearance = Encoder(3 + maps + (0 if config.deformable else given), widths)
+        self.pose = Encoder(given, widths) if config.deformable else None
         self.skips = nn.ModuleList(DeformableSkip(config.fusion) for _ in widths[:DEFORMED])
-        self.decoder = Decoder(widths, [width * (2 if config.deformable else 1) for width in widths])
+        self.decoder = Decoder(widths, [width * (2 if config.deformable else 1) for width in widths],
+                               config.outputs)
 
     def forward(self, source: Tensor, source_maps: Tensor, target_maps: Tensor,
-                geometry: Geometry | None = None) -> Tensor:
-        """Picture [B,3,H,W], -1..1, heat maps [B,18,H,W] twice -> picture [B,3,H,W], -1..1.
+                geometry: Geometry | None = None, background: Tensor | None = None) -> Tensor:
+        """Picture [B,3,H,W], -1..1, heat maps [B,18,H,W] twice -> picture [B,outputs,H,W], -1..1.
 
-        `geometry`: of these poses at H x W; the baseline does without. Raises ValueError when a side is no
-        multiple of 2 to the number of levels less one, or when the geometry is missing.
+        `geometry`: of these poses at H x W; the baseline does without. `background`: [B,3,H,W], -1..1, for
+        networks that take one. Raises ValueError when a side is no multiple of 2 to the number of levels less
+        one, when geometry or background is missing, or when there is one background too many.
         """
+        self._check(source, geometry, background)
+        target = target_maps if background is None else torch.cat([target_maps, background], 1)
+        if self.pose is None:
+            return self.decoder(self.appearance(torch.cat([source, source_maps, target], 1)))
+        assert geometry is not None
+        return self.draw(self.appearance(torch.cat([source, source_maps], 1)), target, geometry)
+
+    def draw(self, looks: Sequence[Tensor], target: Tensor, geometry: Geometry) -> Tensor:
+        """`looks`: what `appearance` made of the source; `target`: planes for the other encoder."""
+        assert self.pose is not None
+        moved_looks = [skip(look, geometry) for skip, look in zip(self.skips, looks, strict=False)]
+        pairs = zip([*moved_looks, *looks[len(moved_looks):]], self.pose(target), strict=True)
+        return self.decoder([torch.cat(pair, 1) for pair in pairs])
+
+    def _check(self, source: Tensor, geometry: Geometry | None, background: Tensor | None) -> None:
         height, width = source.shape[2:]
         step = 2 ** (len(self.config.widths) - 1)
         if height % step or width % step:
             raise ValueError("The pose transfer network takes pictures with sides that are multiples of "
                              f"{step}; got {width}x{height}.")
-        if self.pose is None:
-            return self.decoder(self.appearance(torch.cat([source, source_maps, target_maps], 1)))
-        if geometry is None:
+        if self.config.deformable and geometry is None:
             raise ValueError("A deformable generator needs the geometry of the two poses; got none.")
-        looks = self.appearance(torch.cat([source, source_maps], 1))
-        for level, skip in enumerate(self.skips):
-            looks[level] = skip(looks[level], geometry)
-        poses = self.pose(target_maps)
-        return self.decoder([torch.cat(pair, 1) for pair in zip(looks, poses, strict=True)])
+        if self.config.background != (background is not None):
+            raise ValueError("This generator draws on a background; got none." if self.config.background
+                             else "This generator takes no background; got one.")
 
 
 class Discriminator(nn.Module):
     """Source picture, its pose, the judged picture, the target pose -> scores [B,N], 0 made .. 1 real."""
 
-    def __init__(self, joints: int = 18, widths: Sequence[int] = (64, 128, 256, 512)) -> None:
+    def __init__(self, joints: int = 18, widths: Sequence[int] = (64, 128, 256, 512),
+                 background: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(6 + 2 * joints, widths[0], 4, 2)
+        self.conv = nn.Conv2d(6 + 2 * joints + (3 if background else 0), widths[0], 4, 2)
         self.blocks = nn.Sequential(*(Down(*pair, normalised=True) for pair in pairwise(widths)),
                                     Down(widths[-1], 1, normalised=False))
 
-    def forward(self, source: Tensor, source_maps: Tensor, judged: Tensor, target_maps: Tensor) -> Tensor:
-        x = self.conv(torch.cat([source, source_maps, judged, target_maps], 1))
+    def forward(self, source: Tensor, source_maps: Tensor, judged: Tensor, target: Tensor) -> Tensor:
+        """`target`: its heat maps, and its background behind them where there is one."""
+        x = self.conv(torch.cat([source, source_maps, judged, target], 1))
         return self.blocks(x).sigmoid().flatten(1)
 
 

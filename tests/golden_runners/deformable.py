@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from anyone.core.deformable import geometry, network
-from anyone.core.pose import maps
+from anyone.core.deformable import network
+from anyone.core.pose import maps, parts
 from anyone.core.training.perceptual import Vgg19
 from torch import Tensor, nn
 
@@ -44,13 +44,13 @@ def run_affine(case: Any) -> dict[str, Tensor]:
         name, size = one["id"], (one["height"], one["width"])
         source, target = (published_joints(case.inputs[f"in.{name}.{key}"])[None]
                           for key in ("kp_src", "kp_dst"))
-        parts = geometry.part_geometry(source, target, size)
-        found[f"out.{name}.affine"] = flat(parts.transforms)[0]
-        whole = geometry.whole_geometry(source, target, size)
+        moves = parts.part_geometry(source, target, size)
+        found[f"out.{name}.affine"] = flat(moves.transforms)[0]
+        whole = parts.whole_geometry(source, target, size)
         found[f"out.{name}.affine_full"] = flat(whole.transforms)[0, 0]
         for step in (1, 2, 4, 8):
             small = (size[0] // step, size[1] // step)
-            mask = parts.masks_at(small).unflatten(2, small)[0]
+            mask = moves.masks_at(small).unflatten(2, small)[0]
             found[f"out.{name}.mask_div{step}_u8"] = packed(mask)
         expected = case.expected.get(f"out.{name}.heat_dst")
         if expected is not None:
@@ -72,12 +72,12 @@ def run_warp(case: Any) -> dict[str, Tensor]:
         features = case.inputs[f"in.{pair}.feat_div{step}"].movedim(-1, 0)[None]
         poses = [published_joints(case.inputs[f"in.{pair}.{key}"])[None] for key in ("kp_src", "kp_dst")]
         size = tuple(side * int(step) for side in features.shape[2:])
-        parts = (geometry.whole_geometry if kind == "full" else geometry.part_geometry)(*poses, size)
+        moves = (parts.whole_geometry if kind == "full" else parts.part_geometry)(*poses, size)
         if kind == "parts":
-            found[name] = torch.cat(list(network.moved(features, parts))).permute(2, 3, 0, 1)
+            found[name] = torch.cat(list(network.moved(features, moves))).permute(2, 3, 0, 1)
             continue
         skip = network.DeformableSkip(network.AVERAGE if kind == "avg" else network.MAXIMUM)
-        found[name] = thinned(skip(features, parts)[0], features.shape[2] // expected.shape[0])
+        found[name] = thinned(skip(features, moves)[0], features.shape[2] // expected.shape[0])
     return found
 
 
@@ -158,7 +158,7 @@ def run_generator(case: Any) -> dict[str, Tensor]:
     watched(generator, list(layers), taps)
     found = {}
     for mode in sorted({re.sub("_crop$", "", name) for name in case.expected if "tap" not in name}):
-        whole = geometry.whole_geometry if "full" in mode else geometry.part_geometry
+        whole = parts.whole_geometry if "full" in mode else parts.part_geometry
         for skip in generator.skips:
             skip.fusion = network.AVERAGE if mode.endswith("avg") else network.MAXIMUM
         picture = channels_last(generator(image, *heat, whole(*poses, size)))

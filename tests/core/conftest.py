@@ -1,4 +1,4 @@
-"""Poses with all joints."""
+"""Two poses with all joints, in pictures of 128x64, pixel centres at integers."""
 from __future__ import annotations
 
 import pytest
