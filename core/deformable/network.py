@@ -4,7 +4,7 @@
 
 The generator is a U-Net with two encoders: one sees the source picture and its pose, the other the target
 pose. Before a skip connection of the first encoder reaches the decoder, each part of the body is moved to
-where the target pose has it (`pose/parts.py`). The baseline has one encoder and plain skips. The discriminator
+where the target pose has it (`pose.parts`). The baseline has one encoder and plain skips. The discriminator
 judges a picture together with the source picture and both poses.
 """
 from __future__ import annotations

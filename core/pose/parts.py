@@ -1,4 +1,4 @@
-"""How the parts of a person move from one pose to another, as Deformable GAN has it: affine transforms, masks.
+"""How the parts of a person move from one pose to another: affine transforms and masks (Deformable GAN).
 
 "Deformable GANs for Pose-based Human Image Generation", Siarohin et al. 2018, arXiv 1801.00055, section 3.2,
 as the published program computes it. Everything is batched and runs on the joints' device, in float64.

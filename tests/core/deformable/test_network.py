@@ -4,9 +4,9 @@ from __future__ import annotations
 import pytest
 import torch
 from anyone.core.deformable import network
-from anyone.core.pose.parts import Geometry, part_geometry
 from anyone.core.deformable.network import Config, DeformableSkip, Discriminator, Generator, Norm
 from anyone.core.pose.maps import gaussian_maps
+from anyone.core.pose.parts import Geometry, part_geometry
 from torch import nn
 
 TINY = (2, 3, 3, 4, 4)
