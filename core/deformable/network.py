@@ -57,7 +57,8 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x.float(), (1, 2, 3), correction=0, keepdim=True)    # [B,1,1,1]
-        return ((x - mean) / (variance.sqrt() + 1e-3) * self.weight + self.bias).to(x.dtype)
+        gain = self.weight / (variance.sqrt() + 1e-3)
+        return torch.addcmul(self.bias - mean * gain, x, gain).to(x.dtype)
 
 
 class Down(nn.Module):

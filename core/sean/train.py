@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 from ..metrics.images import compare_pictures
 from ..training import Batch, Muon, Pool, StepContext, Task
 from ..training.perceptual import Perceptual
+from ..training.state import start_from
 from .codes import StyleCodes
 from .network import Config, Discriminator, Generator, draw_noise, to_mask
 from .styles import MEANS, mean_styles, write_means
@@ -233,13 +234,7 @@ def build(args: argparse.Namespace, pool: Pool) -> SeanTask:
             for parameter in generator.parameters():
                 parameter.mul_(MUON_GAIN if parameter.ndim > 1 else 1.0)
     if args.grow:
-        from ..checkpoints import read
-
-        state = {key: value.float() for key, value in read(args.grow).tree.items()}
-        missing, unexpected = generator.load_state_dict(state, strict=False)
-        odd = [key for key in missing if not key.endswith("num_batches_tracked")] + unexpected
-        if odd:
-            raise ValueError(f"{args.grow} is of another network: {odd[0]} and {len(odd) - 1} more differ.")
+        start_from(args.grow, generator)
     perceptual = Perceptual.vgg19(args.vgg) if args.vgg else Perceptual.detector()
     discriminator = Discriminator(config.labels, 64 if args.published else args.width).initialise(args.seed)
     return SeanTask(generator, discriminator, perceptual, pool.names, pixel=args.pixel, muon=args.muon,

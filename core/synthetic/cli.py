@@ -2,6 +2,7 @@
 
     python run.py people --out runs/people --count 20000 --size 144x80 --format pool
     python run.py people --out people --count 12 --size 288x160 --format png
+    python run.py people --out runs/pairs --count 20000 --size 128x64 --mode studio --views 4
     python run.py people --sheet people.png --count 40 --size 128x128 --mode studio
 """
 from __future__ import annotations
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="scene: backgrounds, bystanders, crops; studio: one person on a plain sweep")
     parser.add_argument("--first-id", type=int, default=0, metavar="K",
                         help="number of the first person (default: 0)")
+    parser.add_argument("--views", type=int, metavar="N",
+                        help="N pictures of every person, in other poses: for pose transfer")
     parser.add_argument("--seed", type=int, default=0, help="another seed is another population (default: 0)")
 
 
@@ -41,7 +44,8 @@ def main(args: argparse.Namespace) -> int:
     if not (args.out or args.sheet):
         raise ValueError("say where the people go: --out DIR, --sheet FILE.png, or both.")
     runtime = Runtime(progress_class=TerminalProgress)
-    settings = PoolSettings(args.count, args.size, args.mode, args.first_id, args.seed)
+    settings = PoolSettings(args.count, args.size, args.mode, args.first_id, args.seed,
+                            args.views)
     if args.out:
         write = write_pool if args.format == "pool" else write_pictures
         write(args.out, settings, runtime)

@@ -13,30 +13,45 @@ from ..pose.pose import JOINTS
 from ..runtime import Runtime
 from ..shards import write_shards
 from .palette import REGION_NAMES, REGION_PALETTE
+from .poses import sample_pose
 from .render import Rendering, render_people
 
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """What a data set shows; the same settings give the same files. `count` people from id `first_id` on."""
+    """What a data set shows; the same settings give the same files. `count` pictures from id `first_id` on.
+
+    `views`: pictures of each person in a row, in other poses but the same clothes, scene and light; None: one,
+    the person of each id.
+    """
 
     count: int
     size: tuple[int, int]           # height, width
     mode: str = "scene"
     first_id: int = 0
     seed: int = 0
+    views: int | None = None
+
+    def ids(self, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """[count] twice: the person and the pose of pictures `first` .. `first + count`."""
+        pictures = torch.arange(first, first + count)
+        if self.views is None:
+            return self.first_id + pictures, self.first_id + pictures
+        return self.first_id + pictures // self.views, self.first_id * self.views + pictures
 
     def render(self, first: int, count: int, device: torch.device) -> Rendering:
         """People `first` .. `first + count` of the data set, on the CPU."""
-        ids = torch.arange(self.first_id + first, self.first_id + first + count, device=device)
-        rendering = render_people(ids, *self.size, seed=self.seed, mode=self.mode)
+        people, poses = (ids.to(device) for ids in self.ids(first, count))
+        rendering = render_people(people, *self.size, seed=self.seed, mode=self.mode,
+                                  pose=sample_pose(poses, self.seed))
         return Rendering(**{name: value.cpu() for name, value in vars(rendering).items()})
 
     def describe(self) -> dict[str, str]:
         """For a shard's header; without `count`, so that a data set can grow."""
         height, width = self.size
-        return {"height": str(height), "width": str(width), "mode": self.mode, "first_id": str(self.first_id),
-                "seed": str(self.seed)}
+        text = {"height": str(height), "width": str(width), "mode": self.mode,
+                "first_id": str(self.first_id), "seed": str(self.seed)}
+        return text if self.views is None else text | {"views": str(self.views)}
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -47,8 +62,8 @@ def write_pool(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
     """Writes shards of 512 people each; keeps finished ones, see `write_shards`.
 
     Fields: image uint8 [n,3,H,W]; regions, people, people_regions uint8 [n,H,W]; keypoints float32
-    [n,3,18,2] in pixels; visibility uint8 [n,3,18]; identity float16 [n,D]. Raises ValueError when the
-    folder holds shards of other settings.
+    [n,3,18,2] in pixels; visibility uint8 [n,3,18]; identity float16 [n,D]; with views also person int64
+    [n]. Raises ValueError when the folder holds shards of other settings.
     """
     write_shards(folder, settings.describe(), settings.count,
                  lambda first, count: _shard(settings, first, count, runtime), runtime)
@@ -57,9 +72,10 @@ def write_pool(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:
 def _shard(settings: PoolSettings, first: int, count: int, runtime: Runtime) -> dict[str, Tensor]:
     runtime.check_interrupt()
     people = settings.render(first, count, runtime.device)
-    return {"image": to_uint8(people.image), "regions": people.regions, "people": people.people,
-            "people_regions": people.people_regions, "keypoints": people.keypoints,
-            "visibility": people.visibility, "identity": people.identity_vector.half()}
+    fields = {"image": to_uint8(people.image), "regions": people.regions, "people": people.people,
+              "people_regions": people.people_regions, "keypoints": people.keypoints,
+              "visibility": people.visibility, "identity": people.identity_vector.half()}
+    return fields if settings.views is None else fields | {"person": settings.ids(first, count)[0]}
 
 
 def write_pictures(folder: Path, settings: PoolSettings, runtime: Runtime) -> None:

@@ -2,7 +2,8 @@
 from .loop import train
 from .muon import Muon
 from .options import Options
+from .pairs import Pairs
 from .pool import Pool
 from .task import Batch, StepContext, Task
 
-__all__ = ["Batch", "Muon", "Options", "Pool", "StepContext", "Task", "train"]
+__all__ = ["Batch", "Muon", "Options", "Pairs", "Pool", "StepContext", "Task", "train"]

@@ -33,7 +33,7 @@ class SystemParser(argparse.ArgumentParser):
         module = importlib.import_module(f"{package}.{self.prog.split()[-1]}.train")
         self.description = module.__doc__
         self.formatter_class = argparse.RawDescriptionHelpFormatter
-        self.set_defaults(build=module.build)
+        self.set_defaults(build=module.build, pool=getattr(module, "POOL", Pool))
         _add_common(self)
         if hasattr(module, "add_arguments"):
             module.add_arguments(self)
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)
                              if hasattr(args, field.name)})
-        pool = Pool(*args.data)
+        pool = args.pool(*args.data)
         torch.manual_seed(args.seed)                      # initial weights
         task = args.build(args, pool)
         runtime = Runtime(local_device(args.device), progress_class=TerminalProgress)

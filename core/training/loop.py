@@ -80,7 +80,7 @@ class Run:
         self.task, self.pool, self.options, self.group = task, pool, options, group
         self.device = runtime.device
         self.guard = Guard()
-        self.held_out = min(options.held_out, max(1, len(pool) // 10))
+        self.held_out = pool.hold_out(min(options.held_out, max(1, len(pool) // 10)))
         self.sampler = Sampler(len(pool) - self.held_out, options.seed)
         for module in task.modules.values():
             module.to(self.device)
@@ -182,8 +182,9 @@ class Run:
         save_state(out / "state.pt", self.task, self.ema, self.position)
         with torch.no_grad():
             tensors, metadata = self.task.export(self.ema.averaged)
-            first = torch.arange(len(self.pool) - self.held_out, len(self.pool))[:SHEET_PICTURES]
-            sheet = self.task.sample(self._batch(first), self.ema.averaged)
+            spread = torch.arange(len(self.pool) - self.held_out, len(self.pool),
+                                  max(1, self.held_out // SHEET_PICTURES))[:SHEET_PICTURES]
+            sheet = self.task.sample(self._batch(spread), self.ema.averaged)
         save_weights(self.weights, tensors, metadata)
         save_card(self.weights.with_suffix(".json"), self._card(tensors, scores))
         save_sheet(out / "samples" / f"{self.position.images:09d}.png", sheet)

@@ -61,13 +61,18 @@ class Muon(Optimizer):
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
     """[m,n] -> about U V' of its singular value decomposition U S V': singular values 0.7 to 1.2.
 
-    Newton-Schulz iteration with a quintic that is steep at zero.
+    Newton-Schulz iteration with a quintic that is steep at zero. All iterates are polynomials of the small
+    xx' times x, so the long side takes part in two products only.
     """
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.mT if tall else matrix
     x = x / (x.norm() + 1e-7)
+    gram = x @ x.mT
+    product = torch.eye(len(x)).to(x)
     for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        factor = b * gram + c * gram @ gram
+        factor.diagonal().add_(a)
+        product, gram = factor @ product, factor @ gram @ factor
+    x = product @ x
     return x.mT if tall else x

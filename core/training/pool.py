@@ -78,6 +78,10 @@ class Pool:
             raise ValueError(f"{self.folders[0]} holds no identities; only pools of run.py people do.")
         return self.shards[0]["identity"].shape[1]
 
+    def hold_out(self, count: int) -> int:
+        """How many samples at the end to keep back so that `count` or a few more can be tested on."""
+        return count
+
     def take(self, indices: Tensor) -> dict[str, Tensor]:
         """Samples in the order of `indices` [n], as stored; a copy."""
         which = torch.searchsorted(self.ends, indices, right=True)
@@ -100,10 +104,12 @@ def to_batch(samples: dict[str, Tensor], device: torch.device,
     old = batch["image"].shape[-2:]
     if size is None or tuple(old) == size:
         return batch
-    batch["image"] = resize(batch["image"], *size)
+    views = batch["image"].shape[:-3]
+    batch["image"] = resize(batch["image"].flatten(0, -4), *size).unflatten(0, views)
     for name in LABEL_MAPS:
         if name in batch:
-            batch[name] = F.interpolate(batch[name][:, None], size, mode="nearest-exact")[:, 0]
+            labels = batch[name].flatten(0, -3)[:, None]
+            batch[name] = F.interpolate(labels, size, mode="nearest-exact")[:, 0].unflatten(0, views)
     if "keypoints" in batch:
         factor = batch["keypoints"].new_tensor([size[1] / old[1], size[0] / old[0]])
         batch["keypoints"] = batch["keypoints"] * factor

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..checkpoints import check_state, read
 from ..files import atomic_write
 from .ema import Ema
 from .task import Task
@@ -73,3 +74,12 @@ def save_card(path: Path, card: Mapping[str, Any]) -> None:
     """What the file beside the weights says about them."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def start_from(path: Path, net: nn.Module) -> None:
+    """Fills a network with another run's weights. Raises ValueError when they are of another network."""
+    state = {key: value.float() for key, value in read(path).tree.items()}
+    shapes = {key: value.shape for key, value in net.state_dict().items()
+              if not key.endswith("num_batches_tracked")}
+    check_state(shapes, state, f"network like that of {path}")
+    net.load_state_dict(state, strict=False)
