@@ -4,7 +4,7 @@
     python run.py train deformable --data pools/pairs --out runs/deformable --steps 90000 --batch 16 --bf16
 
     python run.py pool market --from market --out pools/market
-    python run.py train deformable --data pools/market --out runs/market --vgg vgg19.pth --steps 90000 --batch 4
+    python run.py train deformable --data pools/market --out runs/market --vgg vgg19.pth --steps 90000
 
 Losses, rates and initial weights are the published ones (section 3.4 of arXiv 1801.00055): adversarial and
 nearest-neighbour loss, the latter in features of VGG-19 or, without its file, of the embedded detector. Short
@@ -16,19 +16,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..perceptual import Perceptual
 from ..pose.maps import gaussian_maps
 from ..pose.parts import part_geometry
 from ..training import Batch, Muon, Pairs, Pool, StepContext, Task
-from ..training.perceptual import Perceptual
 from ..training.state import start_from
 from ..training.transfer import Pair, prepared, score_pairs, sheet
-from .network import DROPPED, FASHION, Config, Discriminator, Generator, nearest_neighbours, surprise
+from .network import FASHION, Config, Discriminator, Generator, nearest_neighbours, surprise
 
 POOL = Pairs
 RATE, BETAS = 2e-4, (0.5, 0.999)
@@ -36,6 +37,7 @@ NEAREST, PIXEL, OPACITY = 0.01, 100.0, 1.0                # published weights; t
 ADAM_RATE = 1e-3                                          # beside Muon
 MAXIMUM_NORM = 100.0                                      # of gradients; only what explodes is cut
 LOSSES = ("nearest", "l1")
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class DeformableTask(Task):
@@ -53,7 +55,7 @@ class DeformableTask(Task):
         self.modules = {"generator": generator, "discriminator": discriminator}
         for module in self.modules.values():
             module.to(memory_format=torch.channels_last)   # type: ignore[call-overload]
-        ends = [generator.appearance[0].weight, generator.decoder.picture.weight]
+        ends = [generator.get_parameter(name) for name in ("appearance.0.weight", "decoder.picture.weight")]
         self.g_optimizer = Muon(generator, muon, ADAM_RATE, others=ends) if muon else \
             torch.optim.Adam(generator.parameters(), RATE, BETAS)
         self.d_optimizer = torch.optim.Adam(discriminator.parameters(), RATE, BETAS)
@@ -66,7 +68,7 @@ class DeformableTask(Task):
         losses = {"discriminator": self._train_discriminator(pair, context)} if judged else {}
         with context.autocast():
             fake = self.draw(pair, self.generator)
-            parts = self._losses(pair, fake)
+            parts = self._losses(pair, fake, context.generator)
             if judged:
                 parts["adversarial"] = self.adversarial * surprise(self._judge(pair, fake[:, :3]).float())
         context.descend(self.g_optimizer, torch.stack(list(parts.values())).sum(), max_norm=MAXIMUM_NORM)
@@ -80,13 +82,17 @@ class DeformableTask(Task):
             geometry = part_geometry(pair.source_joints, pair.target_joints, pair.size)
         return generator(pair.source, source, target, geometry)
 
-    def _losses(self, pair: Pair, fake: Tensor) -> dict[str, Tensor]:
+    def _losses(self, pair: Pair, fake: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         losses, colours = {}, fake[:, :3].float()
         if self.perceptual is not None:
             self.perceptual.to(colours.device)
+            # Strided features see a fixed half of the pixels better; moving the picture spares it the dots.
+            across, down = torch.randint(2, (2,), generator=generator).tolist()
+            wanted, drawn = (F.pad(picture, (across, 0, down, 0), mode="replicate")
+                             for picture in (pair.target, colours))
             with torch.no_grad():
-                real = self.perceptual.features(pair.target)[0].float()
-            distance = nearest_neighbours(self.perceptual.features(colours)[0].float(), real, self.window)
+                real = self.perceptual.features(wanted)[0].float()
+            distance = nearest_neighbours(self.perceptual.features(drawn)[0].float(), real, self.window)
             losses["nearest"] = self.nearest * distance.mean()
         if self.pixel:
             losses["pixel"] = self.pixel * F.l1_loss(colours, pair.target)
@@ -128,13 +134,13 @@ class DeformableTask(Task):
 
 
 def heat_maps(joints: Tensor, size: tuple[int, int]) -> Tensor:
-    """Joints off the pixels' centres have smooth maps; networks trained here never see the published steps."""
+    """Smooth ones: networks trained here never see the published steps."""
     return gaussian_maps(joints, *size, stepped=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--widths", type=_widths, metavar="A,B,..", help="channels of the levels; default: as published, by size")
+    add("--widths", type=_widths, metavar="A,B,..", help="channels of the levels; as published")
     add("--no-skips", action="store_true", help="the baseline: one encoder, nothing is moved")
     add("--dropout", type=float, default=0.5, metavar="P", help="in the first blocks of the decoder (0.5)")
     add("--loss", choices=LOSSES, default="nearest", help="nearest neighbours in features, or L1 of pixels")
@@ -168,8 +174,9 @@ def build(args: argparse.Namespace, pool: Pool) -> DeformableTask:
         perceptual = Perceptual.vgg19(args.vgg, {"relu1_2": 1.0}) if args.vgg else Perceptual.detector()
     pixel = args.pixel if args.pixel is not None else (0.0 if features else PIXEL)
     generator = initialised(Generator(config))
-    for block in generator.decoder.blocks[:DROPPED]:
-        block.dropout.p = args.dropout
+    for module in generator.modules():
+        if isinstance(module, nn.Dropout) and module.p > 0:
+            module.p = args.dropout
     if args.grow:
         start_from(args.grow, generator)
     return DeformableTask(
@@ -178,7 +185,7 @@ def build(args: argparse.Namespace, pool: Pool) -> DeformableTask:
         adversarial=args.adversarial, adversarial_from=args.adversarial_from, muon=args.muon)
 
 
-def initialised(net: nn.Module) -> nn.Module:
+def initialised(net: Net) -> Net:
     """Keras' defaults: Glorot uniform weights, no biases, gain 1 and offset 0."""
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):

@@ -19,13 +19,16 @@ class Muon(Optimizer):
     """Muon for the weights of hidden layers, Adam for all other parameters.
 
     Hidden are weights of two or more dimensions, seen as matrices [out, everything else], that are not in
-    `others` (first and last layers belong there) and have more than three inputs. `lr`: of Muon, relative to
-    weights of norm 1 per output; `adam_lr`: of the others.
+    `others` (first and last layers belong there) and have more than three inputs. Transposed convolutions are
+    one matrix, too: from the inputs that meet in a place to the outputs of all phases there. `lr`: of Muon,
+    relative to weights of norm 1 per output; `adam_lr`: of the others.
     """
 
     def __init__(self, net: nn.Module, lr: float, adam_lr: float,
                  others: Iterable[nn.Parameter] = ()) -> None:
         kept = {id(p) for p in others}
+        self.strides = {id(module.weight): module.stride for module in net.modules()
+                        if isinstance(module, nn.ConvTranspose2d)}
         hidden = [p for p in net.parameters() if p.ndim > 1 and p.shape[1] > 3 and id(p) not in kept]
         chosen = {id(p) for p in hidden}
         rest = [p for p in net.parameters() if id(p) not in chosen]
@@ -43,9 +46,16 @@ class Muon(Optimizer):
         state = self.state[p]
         momentum = state.setdefault("momentum", torch.zeros_like(p))
         momentum.lerp_(grad, 1 - MOMENTUM)
-        update = orthogonalised(grad.lerp(momentum, MOMENTUM).flatten(1))
-        rows, columns = update.shape
-        p.add_(update.view_as(p), alpha=-lr * max(1.0, rows / columns) ** 0.5)
+        update = grad.lerp(momentum, MOMENTUM)
+        if id(p) in self.strides:
+            update = by_phase(update, self.strides[id(p)])                         # [out,s,s,in,k/s,k/s]
+            turned = orthogonalised(update.flatten(3).flatten(0, 2))
+            back = turned.view_as(update).permute(3, 0, 4, 1, 5, 2)
+        else:
+            turned = orthogonalised(update.flatten(1))
+            back = turned
+        rows, columns = turned.shape
+        p.add_(back.reshape(p.shape), alpha=-lr * max(1.0, rows / columns) ** 0.5)
 
     def _adam(self, p: Tensor, grad: Tensor, lr: float) -> None:
         state = self.state[p]
@@ -56,6 +66,15 @@ class Muon(Optimizer):
         square = state["square"].mul_(BETAS[1]).addcmul_(grad, grad, value=1 - BETAS[1])
         mean_bias, square_bias = (1 - beta ** state["step"] for beta in BETAS)
         p.addcdiv_(mean, (square / square_bias).sqrt_().add_(EPS), value=-lr / mean_bias)
+
+
+def by_phase(weight: Tensor, stride: tuple[int, ...]) -> Tensor:
+    """A transposed convolution's [in,out,k,k] -> [out,s,s,in,k/s,k/s], s the stride, which divides k.
+
+    Each of the s x s pixels that one input pixel becomes has taps of its own.
+    """
+    down, across = stride
+    return weight.unflatten(3, (-1, across)).unflatten(2, (-1, down)).permute(1, 3, 5, 0, 2, 4)
 
 
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:

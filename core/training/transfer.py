@@ -16,7 +16,7 @@ from ..pose.skeleton import MIRRORED
 from .task import Batch
 
 HIDDEN = 0.3                                              # of the hidden joints nobody will find
-SLOPPY = 1.0                                              # pixels by which the source's joints are off
+SLOPPY = 0.5                                              # pixels by which the source's joints are off
 PERSON = 1                                                # label of the main person
 
 
@@ -63,7 +63,7 @@ def prepared(batch: Batch, generator: torch.Generator | None = None) -> Pair:
         outline = masks if generator is None else torch.stack([_off(masks[:, 0], generator), masks[:, 1]], 1)
         pictures = pictures * outline
     source, target = (view.contiguous(memory_format=torch.channels_last) for view in pictures.unbind(1))
-    return Pair(source, target, *joints.unbind(1), None if masks is None else masks[:, 1])
+    return Pair(source, target, joints[:, 0], joints[:, 1], None if masks is None else masks[:, 1])
 
 
 def _mirrored(pictures: Tensor, joints: Tensor, seen: Tensor, masks: Tensor | None,

@@ -70,3 +70,19 @@ def test_the_loss_falls_and_a_saved_run_continues():
     other.load_state_dict(saved[0])
     resumed.load_state_dict(saved[1])
     assert descend(other, resumed, 3) == ahead
+
+
+def test_a_transposed_convolution_is_turned_as_the_map_it_is():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.ConvTranspose2d(6, 5, 4, 2, 1, bias=False))
+    optimizer = Muon(net, 0.02, 1e-3)
+    before = net[0].weight.detach().clone()
+    net(torch.randn(2, 6, 5, 5)).square().sum().backward()
+    optimizer.step()
+    step = nn.ConvTranspose2d(6, 5, 4, 2, 1, bias=False)
+    with torch.no_grad():
+        step.weight.copy_(net[0].weight - before)
+    patches = torch.eye(24).view(24, 6, 2, 2)              # all that meets between two by two inputs
+    matrix = step(patches)[:, :, 1:3, 1:3].flatten(1)      # the phases there
+    values = torch.linalg.svdvals(matrix)
+    assert values[:20].min() > 0.6 * 0.02 and values.max() < 1.3 * 0.02
