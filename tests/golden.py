@@ -69,6 +69,17 @@ class Case:
         texts = self.json.get("outputs", {})
         return next((text for names, text in texts.items() if name in re.split(r"[ /]+", names)), "")
 
+    def tolerance(self) -> dict[str, Any]:
+        """That of case.json; an output without any has that of another one with the same text."""
+        found = dict(self.json["tolerance"])
+        for names in self.json.get("outputs", {}):
+            group = re.split(r"[ /]+", names)
+            entries = [by_pattern(found, name) for name in group]
+            known = next((entry for entry in entries if entry is not None), None)
+            found |= {name: known for name, entry in zip(group, entries, strict=True)
+                      if known is not None and entry is None}
+        return found
+
 
 def fill(salt: str, key: str, entry: Mapping[str, Any]) -> Tensor:
     """The numbers of one parameter; NumPy guarantees the stream of RandomState."""
@@ -86,12 +97,13 @@ def fill(salt: str, key: str, entry: Mapping[str, Any]) -> Tensor:
 
 
 def by_pattern(table: Any, name: str) -> Any:
-    """The entry of a {pattern: value} table for `name`, or else for its last part without "_u8"; a bare
-    number holds for all. N is any digit."""
+    """The entry of a {pattern: value} table for `name`, or else for its last part without "_u8", or else for
+    what follows "out."; a bare number holds for all. N is any digit, "a/b" one or the other."""
     if not isinstance(table, Mapping):
         return table
-    return next((value for text in (name, name.rpartition(".")[2].removesuffix("_u8"))
-                 for pattern, value in table.items()
+    parts = name.split(".")
+    return next((value for text in (name, parts[-1].removesuffix("_u8"), *parts[1:2])
+                 for patterns, value in table.items() for pattern in patterns.split("/")
                  if fnmatch.fnmatchcase(text, re.sub(r"N(?=[N.])", "[0-9]", pattern))), None)
 
 
@@ -113,6 +125,30 @@ def compare_columns(name: str, difference: Tensor, limits: Mapping[int, float]) 
         yield Check(f"{name}[within {limit:.2g}]", part.max().item() if part.numel() else 0.0, limit)
 
 
+def compare_entry(name: str, difference: Tensor, size: Tensor, entry: Mapping[str, Any]) -> Iterator[Check]:
+    """`size`: of the expected values. `atol` or `abs`, `rtol` or `rel` times each size and `rel_to_max` times
+    the largest add up to what a value may be off; a share `max_bad_fraction` of the values, the worst, need
+    not hold it. `mean_abs` bounds the mean over all."""
+    absolute, relative = (entry.get(f"{letter}tol", entry.get(word, 0.0))
+                          for letter, word in (("a", "abs"), ("r", "rel")))
+    limit = absolute + entry.get("rel_to_max", 0.0) * size.max().item()
+    excess = (difference - relative * size).clamp(min=0).flatten().sort(descending=True).values
+    excused = int(entry.get("max_bad_fraction", 0.0) * excess.numel())
+    yield Check(name, float("nan") if excess.isnan().any() else excess[excused].item(), limit)
+    if "mean_abs" in entry:
+        yield Check(f"{name}:mean", difference.mean().item(), entry["mean_abs"])
+
+
+def entry_for(name: str, tolerance: Mapping[str, Any]) -> Any:
+    """What `tolerance` says of output `name` alone, of the pictures among the outputs, or of all others."""
+    entry = by_pattern(tolerance, name)
+    if entry is None and name.endswith("_u8") and "_u8 output:" in tolerance.get("note", ""):
+        return tolerance["note"].partition("_u8 output:")[2]
+    if entry is None:
+        return tolerance if "rel_to_max" in tolerance else tolerance.get("other")
+    return entry
+
+
 def compare(name: str, expected: Tensor, found: Tensor | None,
             tolerance: Mapping[str, Any]) -> Iterator[Check]:
     """The checks of one output. `name` may end in `[variant]`; tolerances are looked up without it."""
@@ -129,16 +165,15 @@ def compare(name: str, expected: Tensor, found: Tensor | None,
     if any(fnmatch.fnmatchcase(plain, pattern) for pattern in tolerance.get("exact", ())):
         yield Check(name, largest, 0.0)
         return
-    entry = by_pattern(tolerance, plain)
+    entry = entry_for(plain, tolerance)
     if isinstance(entry, str):                            # "exact, or at most 1 on at most 0.1 % of .."
-        share = re.search(r"at most (\d+) on at most ([\d.]+) %", entry)
+        share = re.search(r"at most (\d+)(?: step,)? on (?:at most|fewer than) ([\d.]+) %", entry)
         yield Check(name, largest, float(share[1]) if share else 0.0)
         if share:
             yield Check(f"{name}:share", (difference > 0).double().mean().item(), float(share[2]) / 100)
         return
     if isinstance(entry, Mapping):                         # {"out.*": {"atol": A, "rtol": R}}
-        excess = difference - entry.get("rtol", 0.0) * expected.double().abs()
-        yield Check(name, excess.max().clamp(min=0).item(), entry.get("atol", 0.0))
+        yield from compare_entry(name, difference, expected.double().abs(), entry)
         return
     is_latent = "w_max_abs" in tolerance and re.match(r"out\.w(_|$)", plain) is not None
     limit = tolerance["w_max_abs"] if is_latent else by_pattern(tolerance.get("max_abs"), plain)
@@ -181,7 +216,7 @@ def check_case(folder: Path) -> list[Check]:
         found = runner(case)
     names = [*case.expected, *(name for name in found if name not in case.expected)]
     return [check for name in names for check in compare(
-        name, case.expected[name.partition("[")[0]], found.get(name), case.json["tolerance"])]
+        name, case.expected[name.partition("[")[0]], found.get(name), case.tolerance())]
 
 
 def main(arguments: list[str] | None = None) -> int:

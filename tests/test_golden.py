@@ -79,6 +79,56 @@ def test_absolute_and_relative_tolerances_add_up():
         assert check.ok is ok
 
 
+@pytest.mark.parametrize(("entry", "found", "ok"), [
+    ({"rel_to_max": 0.1}, [0.9, 0, 0, 10], [True]),
+    ({"rel_to_max": 0.1}, [1.1, 0, 0, 10], [False]),
+    ({"rel_to_max": 0.1, "atol": 0.5, "rtol": 0.1}, [1.4, 0, 0, 12.4], [True]),
+    ({"rel_to_max": 0.1, "atol": 0.5, "rtol": 0.1}, [1.4, 0, 0, 12.6], [False]),
+    ({"atol": 1, "max_bad_fraction": 0.25}, [0, 0, 9, 10.9], [True]),
+    ({"atol": 1, "max_bad_fraction": 0.25}, [0, 0, 9, 11.1], [False]),
+    ({"atol": 1, "max_bad_fraction": 0.24}, [0, 0, 9, 10], [False]),
+    ({"atol": 1, "max_bad_fraction": 0.0}, [0, 0, 1.1, 10], [False]),
+    ({"atol": 1, "max_bad_fraction": 0.5}, [float("nan"), 0, 0, 10], [False]),
+    ({"atol": 1, "mean_abs": 0.4}, [0.8, 0, 0.7, 10], [True, True]),
+    ({"atol": 1, "mean_abs": 0.4}, [0.8, 0, 0.9, 10], [True, False]),
+    ({"atol": 1, "mean_abs": 0.4, "max_bad_fraction": 0.25}, [0, 0, 9, 10], [True, False]),
+])
+def test_tolerances_of_one_output(entry, found, ok):
+    expected = torch.tensor([0.0, 0, 0, 10])
+    checks = list(golden.compare("out.a", expected, torch.tensor(found), {"out.a": entry}))
+    assert [check.name for check in checks] == ["out.a", "out.a:mean"][:len(checks)]
+    assert [check.ok for check in checks] == ok
+
+
+@pytest.mark.parametrize(("tolerance", "name", "wrong", "expected"), [
+    ({"rel_to_max": 0.1, "note": "float32"}, "out.a", 0.9, [True]),
+    ({"rel_to_max": 0.1, "note": "float32"}, "out.a[fast]", 1.1, [False]),
+    ({"state": "exact", "other": {"rel_to_max": 0.1}}, "out.state.b4.const", 1e-6, [False]),
+    ({"state": {"abs": 1e-6}, "other": {"rel_to_max": 0.1}}, "out.state.b4.const", 1e-6, [True]),
+    ({"state": "exact", "other": {"rel_to_max": 0.1}}, "out.img", 0.9, [True]),
+    ({"state": "exact", "other": {"rel_to_max": 0.1}}, "out.img", 1.1, [False]),
+    ({"loss": {"rel": 0.1}}, "out.run.loss", 0.1, [False]),
+    ({"dist/loss": {"abs": 0.2}}, "out.loss", 0.1, [True]),
+    ({"rel_to_max": 0, "note": "for the _u8 output: at most 1 step, on fewer than 30 % of the values"},
+     "out.img_u8", 1.0, [True, True]),
+    ({"rel_to_max": 0, "note": "for the _u8 output: at most 1 step, on fewer than 20 % of the values"},
+     "out.img_u8", 1.0, [True, False]),
+    ({"rel_to_max": 0, "note": "for the _u8 output: at most 1 step, on fewer than 30 % of the values"},
+     "out.img_u8", 2.0, [False, True]),
+])
+def test_tolerances_of_a_group_of_outputs(tolerance, name, wrong, expected):
+    found = torch.tensor([wrong, 0, 0, 10.0])
+    checks = list(golden.compare(name, torch.tensor([0, 0, 0, 10.0]), found, tolerance))
+    assert [check.ok for check in checks] == expected
+
+
+def test_outputs_with_one_text_share_a_tolerance():
+    case = golden.Case(HERE / "golden/stylegan2-projector")
+    assert "w_std" not in case.json["tolerance"]
+    assert case.tolerance()["out.w_std"] == case.json["tolerance"]["w_mean"]
+    assert case.tolerance().keys() - case.json["tolerance"].keys() == {"out.w_std"}
+
+
 def test_columns_have_their_own_tolerance():
     tolerance = {"out.*.rows[:,1]": {"atol": 0.5}}
     expected = torch.zeros(2, 3)

@@ -12,9 +12,10 @@ class Published:
 
     `files`: names it is known under; the first is the one `models fetch` writes. `url` or `hub`
     ("owner/repository/path") say where it is, `digest` ("md5:..." or "sha256:...") that it is the right one
-    ("" leaves that to the hub); `size` in bytes, 0 = unknown. `beside`: texts fetched into the same folder.
-    `status`: "embedded" comes with the pack, "manual" is fetched in a browser from `url` and unpacked, "dead"
-    links no longer answer. `parses`: what a parser knows.
+    ("" leaves that to the hub, or none was published); `size` in bytes, 0 = unknown. `beside`: texts fetched
+    into the same folder.
+    `status`: "embedded" comes with the pack, "manual" is fetched in a browser from `url`, where it has the
+    last of its names, "dead" links no longer answer. `parses`: what a parser knows.
 
     Nodes offer the names of the living: stored workflows hold them, so rows stay, and new ones come last.
     """
@@ -97,6 +98,42 @@ _PHOTOGRAPHS: tuple[Published, ...] = (
 )
 
 
+_POSE_GAN = "https://yadi.sk/d/dxVvYxBw3QuUT9"
+_PG2 = "http://homes.esat.kuleuven.be/~liqianma/NIPS17_PG2/models/"
+
+
+def _deformable(name: str, title: str, file: str, note: str) -> Published:
+    """`file`: what it is called in the authors' folders."""
+    return Published(
+        name, title, "deformable", "transfer", (f"{name}.h5", file),
+        "none was given; the training pictures are for research", "no", "manual", url=_POSE_GAN,
+        note=f"{note} No digests were published.")
+
+
+def _pg2(name: str, title: str, archive: str, megabytes: str) -> Published:
+    return Published(
+        name, title, "pg2", "transfer", (f"{name}/model.ckpt-0.index",),
+        "MIT code; the training pictures are for research", "no", "dead", url=_PG2 + archive,
+        note=f"The data file belongs beside the index; both stages have {megabytes} MB. No digests were "
+             "published.")
+
+
+_TRANSFERS: tuple[Published, ...] = (
+    _deformable("deformable-market", "Deformable GAN, Market-1501, 128x64 (arXiv 1801.00055)",
+                "market/generator-warp-mask-nn3-cl12.h5", "The full model; 245 MB."),
+    _deformable("deformable-fashion", "Deformable GAN, DeepFashion, 256x256 (arXiv 1801.00055)",
+                "generator-warp-mask-nn5-cl12.h5", "The full model; 328 MB."),
+    _deformable("deformable-prw", "Deformable GAN, PRW, draws on a background",
+                "prw/generator-warp-mask-nn3-cl12.h5", "Has the same name as the model of Market-1501."),
+    _deformable("deformable-l1", "Deformable GAN trained with L1 instead of nearest neighbours",
+                "generator-warp-mask.h5", "Called DSC in the paper; one for each data set."),
+    _deformable("deformable-baseline", "Deformable GAN's baseline without deformable skips",
+                "generator-no-warp.h5", "One for each data set."),
+    _pg2("pg2-market", "PG2, Market-1501, 128x64 (arXiv 1705.09368)", "Market1501_model.zip", "307"),
+    _pg2("pg2-fashion", "PG2, DeepFashion, 256x256 (arXiv 1705.09368)", "DF_model.zip", "539"),
+)
+
+
 CATALOG: tuple[Published, ...] = (
     Published(
         "triagan-person", "TriA-GAN person inpainter, trained on procedural people", "triagan", "inpainter",
@@ -131,6 +168,7 @@ CATALOG: tuple[Published, ...] = (
         ("sean-celebahq.pth", "CelebA-HQ_pretrained/latest_net_G.pth"), "CC BY-NC-SA 4.0", "no", "manual",
         url="https://drive.google.com/file/d/1UMgKGdVqlulfgOBV4Z0ajEwPdgt3_EDK",
         note="The archive CelebA-HQ_pretrained.tar.gz holds it; 1.07 GB. No digest was published."),
+    *_TRANSFERS,
 )
 
 

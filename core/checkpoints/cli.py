@@ -14,9 +14,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..files import atomic_write, file_digest
+from ..files import file_digest
 from ..runtime import Runtime, TerminalProgress
 from .catalog import CATALOG, entry
+from .converted import write_weights
 from .fetch import fetch
 from .find import embedded, model_files, published_file, resolve
 from .load import load
@@ -113,16 +114,13 @@ def convert(source: Path, target: Path, *, half: bool = False) -> str:
     Returns the system's title. The header says which system and which file they are of. Raises ValueError
     when they could not be loaded.
     """
-    from safetensors.torch import save_file
-
     if target.suffix != ".safetensors":
         raise ValueError(f"{target} should end in .safetensors.")
     net = load(source)                                    # strict: what is written can be loaded
     _, state = recognise(read(source))                    # as it is in the file
     metadata = {"source": source.name, **net.metadata, "system": net.system.name}
-    with atomic_write(target) as temporary:
-        save_file({key: (_halved(value) if half else value).contiguous() for key, value in state.items()},
-                  temporary, metadata)
+    write_weights(target, {key: _halved(value) if half else value.clone() for key, value in state.items()},
+                  metadata)
     return net.system.title
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from ..runtime import Runtime
 from .catalog import CATALOG, Published, offered
+from .converted import original_of
 from .load import load
 from .system import LoadedNet
 
-MODEL_SUFFIXES = frozenset({".safetensors", ".pth", ".pt", ".ckpt", ".pkl", ".h5"})
+MODEL_SUFFIXES = frozenset({".safetensors", ".pth", ".pt", ".ckpt", ".pkl", ".h5", ".hdf5", ".index"})
 _EMBEDDED = Path(__file__).parents[2] / "weights"
 
 
@@ -18,11 +19,19 @@ def embedded() -> dict[str, Path]:
 
 
 def model_files(runtime: Runtime) -> list[str]:
-    """Weight files in the model folders, subfolders included, as relative names with "/"; no hidden ones."""
+    """Weight files in the model folders, subfolders included, as relative names with "/".
+
+    No hidden ones, and no `converted.py` copies whose original is there.
+    """
     names = {path.relative_to(folder).as_posix(): None
              for folder in runtime.model_folders() for path in sorted(folder.rglob("[!.]*"))
-             if path.suffix.lower() in MODEL_SUFFIXES and path.is_file()}
+             if path.suffix.lower() in MODEL_SUFFIXES and path.is_file() and not _is_copy(path)}
     return list(names)
+
+
+def _is_copy(path: Path) -> bool:
+    original = original_of(path)
+    return original != path and original.suffix.lower() in MODEL_SUFFIXES and original.is_file()
 
 
 def available(role: str, runtime: Runtime) -> list[str]:
@@ -46,16 +55,15 @@ def published_file(row: Published, runtime: Runtime) -> Path | None:
 
 def how_to_get(row: Published, runtime: Runtime) -> str:
     """What to do about weights that are not on this machine, in a sentence."""
+    folder = runtime.model_folders()[0].resolve()
     if row.status == "dead":
-        algorithm, _, digest = row.digest.partition(":")
-        folder = runtime.model_folders()[0].resolve()
-        return (f"{row.title} cannot be downloaded any more, its link is dead; if you have the file "
-                f"({algorithm} {digest}), put it into {folder} as {row.files[0]}.")
+        digest = f" ({row.digest.replace(':', ' ')})" if row.digest else ""
+        return (f"{row.title} cannot be downloaded any more, its link is dead; if you have the file{digest}, "
+                f"put it into {folder} as {row.files[0]}.")
     about = ", ".join(filter(None, [row.title, row.megabytes, f"licence: {row.licence}"]))
     if row.status == "manual":
-        return (f"{row.name} is not on this machine yet; download the archive {row.url} in a browser and "
-                f"unpack it into {runtime.model_folders()[0].resolve()}, so that {row.files[-1]} lies there "
-                f"({about}).")
+        return (f"{row.name} is not on this machine yet; fetch {row.files[-1]} from {row.url} in a browser "
+                f"and put it into {folder} as {row.files[0]} ({about}).")
     return (f"{row.name} is not on this machine yet; tick download, or run: python run.py models fetch "
             f"{row.name} --root {runtime.root.resolve()} ({about}).")
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 _MAGIC = (
     (b"version https://git-lfs", "a Git LFS pointer; run `git lfs pull` or download the real file"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as old Keras weights"),
     (b"GGUF", "a GGUF file of a language or diffusion model"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),

@@ -9,11 +9,12 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from .read import read
+from .converted import fingerprint, read_converted, write_converted
+from .read import NVIDIA, files_of, read
 from .recognise import recognise
 from .system import LoadedNet
 
-_FileKey = tuple[str, int, int]
+_FileKey = tuple[tuple[str, int, int], ...]               # of each file: name, time, size
 _loaded: WeakValueDictionary[_FileKey, LoadedNet] = WeakValueDictionary()
 _lock = threading.Lock()
 
@@ -22,7 +23,8 @@ def load(path: str | Path, name: str | None = None) -> LoadedNet:
     """The network of a weight file, float32, on the CPU, in evaluation mode.
 
     While anybody holds it, loading the same file again gives the same object (and its first name). `name` is
-    what people see, by default the file's stem. Raises FileNotFoundError or ValueError with one sentence.
+    what people see, by default the file's stem. Pickles of NVIDIA's are converted once, see `converted.py`.
+    Raises FileNotFoundError or ValueError with one sentence.
     """
     path = Path(path)
     with _lock:
@@ -35,19 +37,22 @@ def load(path: str | Path, name: str | None = None) -> LoadedNet:
 
 
 def _file_key(path: Path) -> _FileKey:
-    status = path.stat()
-    return str(path.resolve()), status.st_mtime_ns, status.st_size
+    return tuple((str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size)
+                 for file in files_of(path))
 
 
 def _load(path: Path, name: str) -> LoadedNet:
-    contents = read(path)
+    mark = fingerprint(path)
+    contents = read_converted(path) or read(path)
     try:
         system, views = recognise(contents)
         with torch.inference_mode(False), torch.no_grad():
-            state = _own_copy(views, path.stat().st_size)
+            state = _own_copy(views, sum(file.stat().st_size for file in files_of(path)))
             module = system.build(state, contents.metadata).eval().requires_grad_(False)
     except ValueError as error:
         raise ValueError(f"{path.name} cannot be used: {str(error).rstrip('.')}.") from error
+    if contents.format == NVIDIA:
+        write_converted(path, mark, state, contents.metadata)
     return LoadedNet(module, system, name, contents.metadata)
 
 

@@ -3,15 +3,17 @@
 Python's own unpickler imports what a file names and calls it. This one walks the opcodes (parsed by
 `pickletools`) and makes lists, dicts, strings and numbers itself; a call becomes the result of one of the few
 `builders` it was given, or an inert `Record`. So no file can run code. Files that try to are refused all the
-same, by the names they ask for: they are attacks, not weights.
+same, by the names they ask for: they are attacks, not weights. Nor can a file take more memory or time than
+its size warrants: every opcode costs a little, and what would copy or compare without end is counted.
 """
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from mmap import mmap
-from typing import IO, Any
+from typing import Any, Protocol
+
+from .mapped import shown
 
 _PYTHON2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _HARMLESS_BUILTINS = frozenset({
@@ -31,6 +33,12 @@ _REFUSED = frozenset({
     "torch.utils.cpp_extension", "types.CodeType", "types.FunctionType", "types.LambdaType", "urllib",
     "urllib2", "venv", "webbrowser", "xmlrpc", "zipimport",
 })
+_FREE, _PER_BYTE, _MOST_SPENT = 4 << 20, 64, 128 << 20    # memory: of any file, per byte read, at most
+_USUAL_COST = 64                                          # memory an opcode takes, roughly
+_MOST_HANDED = 4                                          # items and bytes for builders, per byte of the file
+_LONGEST_NAME = 256                                       # of a global
+_LONGEST_KEY = 1024
+_HASHED_AS_ITSELF = (1 << 61) - 1                         # greater integers can be made to share one hash
 
 
 class UnsafePickle(ValueError):
@@ -64,33 +72,51 @@ class Record:
 Builders = Mapping[str, Callable[..., Any]]
 
 
-def run_pickle(stream: IO[bytes] | mmap, builders: Builders, constants: Mapping[str, Any] | None = None,
-               persistent: Callable[[Any], Any] | None = None) -> Any:
+class Readable(Protocol):
+    """What a pickle is read from. `read` may give views instead of bytes."""
+
+    def read(self, count: int, /) -> Any: ...
+    def readline(self) -> bytes: ...
+    def tell(self) -> int: ...
+
+
+def run_pickle(stream: Readable, builders: Builders, constants: Mapping[str, Any] | None = None,
+               persistent: Callable[[Any], Any] | None = None,
+               allowed: Collection[str] | None = None) -> Any:
     """Runs one pickle from the stream's position to its end and returns the value.
 
     `builders`: dotted name -> function for calls that may be understood. `constants`: dotted name -> value.
-    `persistent`: persistent id -> value. Raises `UnsafePickle` or `DamagedPickle`.
+    `persistent`: persistent id -> value. `allowed`: the only dotted names the pickle may ask for, by default
+    all that are not known to run code. Raises `UnsafePickle` or `DamagedPickle`.
     """
-    machine = _Machine(builders, constants or {}, persistent)
+    machine = _Machine(builders, constants or {}, persistent, allowed)
     try:
-        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+        for opcode, argument, position in pickletools.genops(stream):  # type: ignore[arg-type]
+            machine.position = position or 0
             machine.step(opcode.name, argument)
         return machine.pop()
     except UnsafePickle:
         raise
     except Exception as error:                            # any opcode may meet any value in a damaged file
-        raise DamagedPickle(str(error)[:120]) from error
+        raise DamagedPickle(shown(str(error))) from error
 
 
 class _Machine:
     def __init__(self, builders: Builders, constants: Mapping[str, Any],
-                 persistent: Callable[[Any], Any] | None) -> None:
+                 persistent: Callable[[Any], Any] | None, allowed: Collection[str] | None) -> None:
         self.builders, self.constants, self.persistent = builders, constants, persistent
+        self.allowed = allowed
+        self.position = 0                                 # bytes read so far
+        self.spent = 0                                    # bytes of memory
+        self.handed = 0                                   # items and bytes handed to builders so far
         self.stack: list = []
         self.outer: list[list] = []                       # the stacks below each mark
         self.memo: dict[int, Any] = {}
 
     def step(self, name: str, argument: Any) -> None:
+        self.spent += _COSTS.get(name, _USUAL_COST)
+        if self.spent > min(_FREE + _PER_BYTE * self.position, _MOST_SPENT):
+            raise ValueError("it makes more objects than its size warrants")
         if name in _PUSH_ARGUMENT:
             self.push(argument)
         elif name in _PUSH_NEW:
@@ -120,17 +146,16 @@ class _Machine:
 
     def find(self, module: str, name: str) -> Any:
         """A dotted `name` is a way to reach what a module imported."""
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise ValueError("a global of a very long name")
         module = _PYTHON2.get(module, module)
         path = f"{module}.{name}"
-        if module == "builtins":
-            unsafe = name not in _HARMLESS_BUILTINS
-        else:
-            parts = path.split(".")[:3]                   # as many as the longest refused name has
-            unsafe = any(".".join(parts[:end]) in _REFUSED for end in (1, 2, 3))
-            unsafe |= "." in name and not _REFUSED.isdisjoint(name.split("."))
-        if unsafe:
-            raise UnsafePickle(path[:80])
+        if _is_known_attack(module, name) or self.is_forbidden(path, name):
+            raise UnsafePickle(shown(path))
         return self.constants[path] if path in self.constants else Global(path)
+
+    def is_forbidden(self, path: str, name: str) -> bool:
+        return self.allowed is not None and (path not in self.allowed or "." in name)
 
     def global_(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
@@ -146,14 +171,19 @@ class _Machine:
         if not isinstance(function, Global) or not isinstance(args, tuple):
             raise TypeError(f"a call of {type(function).__name__}")
         builder = self.builders.get(function.path)
-        return builder(*args) if builder else Record(function.path, args)
+        if builder is None:
+            return Record(function.path, args)
+        self.handed += len(args) + sum(len(arg) for arg in args if isinstance(arg, _SIZED))
+        if self.handed > _MOST_HANDED * self.position:    # builders may copy, and the memo repeats for free
+            raise ValueError("it builds more than its size warrants")
+        return builder(*args)
 
     def reduce(self, _: Any) -> None:
         self.push(self.call(*self.pop_many(2)))
 
     def new_with_keywords(self, _: Any) -> None:
         kind, args, keywords = self.pop_many(3)
-        self.push(self.call(kind, (*args, keywords) if keywords else args))
+        self.push(self.call(kind, (args, keywords) if keywords else args))
 
     def instance(self, argument: str) -> None:
         args = tuple(self.pop_to_mark())
@@ -173,7 +203,7 @@ class _Machine:
     def extend(self, items: list) -> None:
         target = self.stack[-1]
         if isinstance(target, set):
-            target.update(map(checked_key, items))
+            target.update(map(safe_key, items))
         elif isinstance(target, (list, Record)):
             (target if isinstance(target, list) else target.elements).extend(items)
         else:
@@ -191,23 +221,41 @@ class _Machine:
         self.push(self.persistent(identifier))
 
 
+def _is_known_attack(module: str, name: str) -> bool:
+    if module == "builtins":
+        return name not in _HARMLESS_BUILTINS
+    parts = f"{module}.{name}".split(".")[:3]             # as many as the longest refused name has
+    return (any(".".join(parts[:end]) in _REFUSED for end in (1, 2, 3))
+            or "." in name and not _REFUSED.isdisjoint(name.split(".")))
+
+
 def _dictionary(items: list) -> dict:
     """`[key, value, key, value, ...]` -> dict."""
     if len(items) % 2:
         raise ValueError("a key without a value")
-    return {checked_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
+    return {safe_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
-def checked_key(key: Any) -> Any:
-    """Nested tuples can be made so that hashing them takes for ever; no honest file has such keys."""
-    if isinstance(key, tuple) and (len(key) > 16 or any(isinstance(part, tuple) for part in key)):
-        raise ValueError("an unusual key")
-    return key
+def safe_key(key: Any) -> Any:
+    """The key, or a record of it: tuples, long texts and large numbers can be made so that hashing and
+    comparing them takes for ever, and no weight is found by one."""
+    if isinstance(key, (str, bytes)):
+        harmless = len(key) <= _LONGEST_KEY
+    elif isinstance(key, int):
+        harmless = -_HASHED_AS_ITSELF < key < _HASHED_AS_ITSELF
+    else:
+        harmless = key is None or isinstance(key, (float, Global, Record))
+    return key if harmless else Record("unusual key", (key,))
 
 
+_SIZED = (str, bytes, bytearray, memoryview, list, tuple, dict, set, frozenset)
 _PUSH_ARGUMENT = frozenset(                               # numbers and strings
     opcode.name for opcode in pickletools.opcodes
     if opcode.arg and not opcode.stack_before and opcode.stack_after not in ([], [pickletools.anyobject]))
+_COSTS = {
+    "EMPTY_SET": 256, **dict.fromkeys(("MARK", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"), 128),
+    **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST"), 1024),
+}
 _PUSH_NEW: Mapping[str, Callable[[], Any]] = {
     "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
     "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "EMPTY_SET": set,
@@ -226,7 +274,7 @@ _OPERATIONS: Mapping[str, Callable[[_Machine, Any], Any]] = {
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.pop_many(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.pop_many(2))),
     "TUPLE3": lambda machine, _: machine.push(tuple(machine.pop_many(3))),
-    "FROZENSET": lambda machine, _: machine.push(frozenset(map(checked_key, machine.pop_to_mark()))),
+    "FROZENSET": lambda machine, _: machine.push(frozenset(map(safe_key, machine.pop_to_mark()))),
     "DICT": lambda machine, _: machine.push(_dictionary(machine.pop_to_mark())),
     "APPEND": lambda machine, _: machine.extend([machine.pop()]),
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),

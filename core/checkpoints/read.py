@@ -1,4 +1,4 @@
-"""Any weight file -> a tree of tensors. Formats are told by their first bytes, never by the file's name."""
+"""Any weight file -> a tree of tensors. Formats are told by their bytes, never by the file's name."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import torch_file
+from . import keras_h5, tf_bundle, torch_file
 from .foreign import describe
+from .mapped import shown
+from .nvidia_pickle import networks
 from .pickle_machine import DamagedPickle, Record, UnsafePickle
 
+NVIDIA = "NVIDIA pickle"
 _HEAD = 512                                               # bytes that tell a format
 _LONGEST_HEADER = 100 << 20                               # of safetensors, by its own rules
 _LONGEST_TEXT = 1 << 20                                   # of the texts beside a model
@@ -23,7 +26,8 @@ class Contents:
 
     `tree`: names -> tensors, nested dicts, numbers, and inert `Record`s for everything else. `metadata`: the
     text pairs of a safetensors header, with the "config" and the "preprocessor" that lie beside a hub model.
-    `format`: "safetensors", "torch zip", "torch legacy" or "pickle".
+    `format`: "safetensors", "torch zip", "torch legacy", "pickle", `NVIDIA`, "Keras" or "TensorFlow". See
+    `nvidia_pickle.networks` for the pickles of NVIDIA's StyleGANs.
     """
 
     tree: Mapping[str, Any]
@@ -49,10 +53,17 @@ def read(path: str | Path) -> Contents:
     try:
         return _read_format(path, head)
     except UnsafePickle as error:
-        raise ValueError(f"{path.name} would run code when opened the usual way (it asks for {error}); "
-                         "it is refused, do not open it elsewhere.") from error
+        raise ValueError(
+            f"{path.name} would run code when opened the usual way (it asks for {error}); it is refused, and "
+            "if you trust its maker, open it elsewhere, with the program it was made with, and save the "
+            "network's state_dict() as safetensors, which holds no code.") from error
     except ValueError as error:
         raise ValueError(f"{path.name} is no readable weight file: {error}.") from error
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files a weight file consists of: itself, and the data files of a TensorFlow checkpoint's index."""
+    return [path, *(tf_bundle.data_files(path) if tf_bundle.is_bundle(path) else ())]
 
 
 def _read_format(path: Path, head: bytes) -> Contents:
@@ -98,8 +109,11 @@ def _pickle_reader(read_tree: Callable[[Path], Any], name: str) -> Callable[[Pat
             tree = read_tree(path)
         except DamagedPickle as error:
             raise ValueError(f"it seems to be a truncated or damaged {name} file ({error})") from error
+        found = networks(tree, path.stat().st_size)
+        if found is not None:
+            return Contents(*found, NVIDIA)
         if not isinstance(tree, dict):
-            kind = tree.path[:80] if isinstance(tree, Record) else type(tree).__name__
+            kind = shown(tree.path) if isinstance(tree, Record) else type(tree).__name__
             raise ValueError(f"it holds one {kind} where a dictionary of tensors was expected")
         return Contents({key: value for key, value in tree.items() if isinstance(key, str)}, {}, name)
     return reader
@@ -110,4 +124,8 @@ _READERS: tuple[tuple[Callable[[Path, bytes], bool], Callable[[Path], Contents]]
     (lambda path, head: head.startswith(b"PK\x03\x04"), _pickle_reader(torch_file.read_zip, "torch zip")),
     (lambda path, head: torch_file.is_legacy(head), _pickle_reader(torch_file.read_legacy, "torch legacy")),
     (_is_pickle, _pickle_reader(torch_file.read_plain, "pickle")),
+    (lambda path, head: head.startswith(keras_h5.MAGIC),
+     lambda path: Contents(keras_h5.read_keras(path), format="Keras")),
+    (lambda path, head: tf_bundle.is_bundle(path),
+     lambda path: Contents(tf_bundle.read_bundle(path), format="TensorFlow")),
 )

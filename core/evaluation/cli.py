@@ -3,6 +3,9 @@
     python run.py eval images --real DIR --fake DIR [--labels DIR]
     python run.py eval detector [--weights NAME_OR_FILE] [--count 256] [--side 128]
     python run.py eval sean [--weights NAME_OR_FILE] [--count 256]
+    python run.py eval transfer [--weights NAME_OR_FILE] [--count 256]
+    python run.py eval transfer --real DIR --fake DIR [--annotations CSV] [--pairs CSV]
+    python run.py eval transfer --real test --fake out --annotations market-annotation-test.csv
 
 To compare with figures of papers, compare at the size the network works in, with its own resized input and
 not with the original photograph.
@@ -18,10 +21,18 @@ from ..runtime import Runtime, TerminalProgress
 from .folders import pair_up, score_pairs, score_regions
 from .restyle import score_styler
 from .scenes import SCENES, score_detector
+from .transfer import score_transfer
+from .transfer_folders import COLUMNS, list_cases, score_cases
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+    for add in (_add_images, _add_detector, _add_sean, _add_transfer):
+        add(subjects)
+
+
+def _add_images(subjects: argparse._SubParsersAction) -> None:
     images = subjects.add_parser(
         "images", help="two folders of pictures with the same names",
         description="SSIM, RMSE (0..1) and PSNR (dB), each the mean over the pairs, and the Fréchet distance "
@@ -32,24 +43,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="label maps of the 12 person regions: also mIoU and pixel accuracy of what the "
                              "embedded detector sees in the fake pictures")
     images.set_defaults(subject=_images)
+
+
+def _add_detector(subjects: argparse._SubParsersAction) -> None:
     detector = subjects.add_parser(
         "detector", help="a detector on procedural people it was not trained on",
         description="Shares of visible and hidden joints within 5/128 of the picture's side, mean overlap of "
                     "people's masks and of the 12 regions: of scenes like those of training, and of cropped, "
                     "crowded and covered people alone.")
-    detector.add_argument("--weights", default="detect-person", metavar="NAME_OR_FILE",
-                          help="the embedded ones by default")
+    _add_weights(detector, "detect-person")
     detector.add_argument("--count", type=int, default=256, help="pictures of each kind (default: 256)")
     detector.add_argument("--side", type=int, default=128, help="of the pictures, in pixels (default: 128)")
     detector.set_defaults(subject=_detector)
+
+
+def _add_sean(subjects: argparse._SubParsersAction) -> None:
     sean = subjects.add_parser(
         "sean", help="a styler on procedural people it was not trained on",
         description="The columns of the paper's tables for pictures drawn anew, and how far the colours of "
                     "regions are from those of the person whose style they were given.")
-    sean.add_argument("--weights", default="sean-person", metavar="NAME_OR_FILE",
-                      help="the embedded ones by default")
+    _add_weights(sean, "sean-person")
     sean.add_argument("--count", type=int, default=256, help="how many people (default: 256)")
     sean.set_defaults(subject=_sean)
+
+
+def _add_transfer(subjects: argparse._SubParsersAction) -> None:
+    transfer = subjects.add_parser(
+        "transfer", help="pose transfer: a network on procedural people, or folders of any system's pictures",
+        description="A network: how near its pictures come to the real ones (copied: the source itself "
+                    "instead), whether the embedded detector finds the wanted pose in them, and whether the "
+                    "clothes keep their colours. Folders: the columns of the papers' tables, as Deformable "
+                    "GAN and as PG2 measure, both masked by the pose of the real picture. IS needs the "
+                    "Inception network, which does not come with the pack; without it, and always instead of "
+                    "SSD's detection score, is_detector and ds_detector are made the same way from what the "
+                    "embedded detector sees, and compare only with each other.")
+    _add_weights(transfer, "deformable-person")
+    add = transfer.add_argument
+    add("--count", type=int, default=256, help="how many procedural people to redraw (default: 256)")
+    add("--fake", type=Path, metavar="DIR", help="generated pictures to judge, instead of a network")
+    add("--real", type=Path, metavar="DIR", help="pictures they should be like, of the same names")
+    add("--annotations", type=Path, metavar="CSV",
+        help="joints of the real pictures, name:keypoints_y:keypoints_x, for the masked columns")
+    add("--pairs", type=Path, metavar="CSV",
+        help="from,to: the generated picture is named FROM_TO and should be like the real one named TO")
+    add("--inception", metavar="NAME_OR_FILE",
+        help="the Inception v3 of 2015, pt_inception-2015-12-05-6726825d.pth, for IS as published")
+    transfer.set_defaults(subject=_transfer)
+
+
+def _add_weights(parser: argparse.ArgumentParser, embedded: str) -> None:
+    parser.add_argument("--weights", default=embedded, metavar="NAME_OR_FILE",
+                        help="the embedded ones by default")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -76,6 +120,32 @@ def _sean(args: argparse.Namespace, runtime: Runtime) -> int:
     for name, score in score_styler(net, count=args.count, runtime=Runtime(runtime.device)).items():
         print(f"{name:16}{score:.4f}")
     return 0
+
+
+def _transfer(args: argparse.Namespace, runtime: Runtime) -> int:
+    if args.fake or args.real:
+        return _transfer_folders(args, runtime)
+    net = _net(args.weights, "transfer", runtime)
+    for name, score in score_transfer(net, count=args.count, runtime=runtime).items():
+        print(f"{name:16}{score:.4f}")
+    return 0
+
+
+def _transfer_folders(args: argparse.Namespace, runtime: Runtime) -> int:
+    if not (args.fake and args.real):
+        raise ValueError("Folders are compared two at a time: --real DIR --fake DIR.")
+    cases = list_cases(args.real, args.fake, args.annotations, args.pairs)
+    inception = _net(args.inception, "classifier", runtime) if args.inception else None
+    rows = score_cases(cases, runtime, inception)
+    columns = [column for column in COLUMNS if any(column in scores for scores in rows.values())]
+    print(f"{len(cases)} pairs\n{'':16}" + "".join(f"{column:>18}" for column in columns))
+    for row, scores in rows.items():
+        print(f"{row:16}" + "".join(f"{_cell(scores.get(column)):>18}" for column in columns))
+    return 0
+
+
+def _cell(score: float | None) -> str:
+    return "-" if score is None or math.isnan(score) else f"{score:.4f}"
 
 
 def _detector(args: argparse.Namespace, runtime: Runtime) -> int:

@@ -25,7 +25,7 @@ Pair = tuple[Path, Path]                                  # real, fake
 def pair_up(real: Path, fake: Path) -> list[Pair]:
     """The pictures of both folders by name without suffix, sorted. Raises ValueError when either has none,
     two of one name, or one that the other lacks."""
-    ours, theirs = _by_stem(real), _by_stem(fake)
+    ours, theirs = pictures_by_stem(real), pictures_by_stem(fake)
     for folder, lacking in ((fake, ours.keys() - theirs.keys()), (real, theirs.keys() - ours.keys())):
         if lacking:
             names = sorted(lacking)
@@ -35,7 +35,8 @@ def pair_up(real: Path, fake: Path) -> list[Pair]:
     return [(path, theirs[name]) for name, path in ours.items()]
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def pictures_by_stem(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by name without suffix, sorted; raises as `pair_up` does."""
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}.")
     found: dict[str, Path] = {}
@@ -87,12 +88,17 @@ def score_regions(pairs: Sequence[Pair], labels: Path, runtime: Runtime) -> dict
     return confusion.result()
 
 
-def _compare(pair: Pair, a: Tensor, b: Tensor) -> Similarity:
-    """[3,H,W] each."""
+def expect_one_size(pair: Pair, a: Tensor, b: Tensor) -> None:
+    """Raises ValueError for pictures [3,H,W] of two sizes."""
     if a.shape != b.shape:
         sizes = " and ".join(f"{picture.shape[2]}x{picture.shape[1]} in {path}"
                              for path, picture in zip(pair, (a, b), strict=True))
         raise ValueError(f"The pictures of a pair should be of one size; got {sizes}.")
+
+
+def _compare(pair: Pair, a: Tensor, b: Tensor) -> Similarity:
+    """[3,H,W] each."""
+    expect_one_size(pair, a, b)
     try:
         return compare_pictures(a[None], b[None])
     except ValueError as error:

@@ -1,13 +1,16 @@
 """A detector against procedural people, whose joints, masks and regions are known exactly."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from ..checkpoints import LoadedNet
 from ..detectors import Detector, detect_people
 from ..metrics.detection import Scores
+from ..people import Detection
 from ..runtime import Runtime
-from ..synthetic import render_people
+from ..synthetic import Rendering, render_people
 
 BATCH = 32
 #: Shares of pictures with bystanders, with something in front of people, and cropped close.
@@ -26,10 +29,15 @@ def score_detector(detector: LoadedNet | Detector, scene: str, *, count: int = 2
     for ids in torch.arange(first_id, first_id + count).split(BATCH):
         made = render_people(ids, side, side, bystanders=bystanders, occluders=occluders, crops=crops)
         found = detect_people(detector, made.image.movedim(1, -1), threshold=threshold, runtime=runtime)
-        for number, one in enumerate(found):
-            poses = one.frame.people
-            keypoints = torch.cat([torch.zeros(0, 18, 2), *(pose.keypoints[None] for pose in poses)])
-            sure = torch.cat([torch.zeros(0, 18), *(pose.scores[None] for pose in poses)])
-            scores.add(keypoints, sure, one.masks, one.regions, made.keypoints[number, 0],
-                       made.visibility[number, 0], made.mask[number], made.people_regions[number])
+        add_found(scores, found, made)
     return scores.result()
+
+
+def add_found(scores: Scores, found: Sequence[Detection], made: Rendering) -> None:
+    """Whom a detector found in B pictures, against the main people who are there."""
+    for number, one in enumerate(found):
+        poses = one.frame.people
+        keypoints = torch.cat([torch.zeros(0, 18, 2), *(pose.keypoints[None] for pose in poses)])
+        sure = torch.cat([torch.zeros(0, 18), *(pose.scores[None] for pose in poses)])
+        scores.add(keypoints, sure, one.masks, one.regions, made.keypoints[number, 0],
+                   made.visibility[number, 0], made.mask[number], made.people_regions[number])

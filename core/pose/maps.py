@@ -6,11 +6,14 @@ The published weights of either system only work with these very numbers, quirks
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .parts import inside_polygons
 from .pose import LIMBS, Pose
 
 # PG2 draws these 23 limbs: OpenPose's, a ring round trunk and head, and the line between the ears.
@@ -44,63 +47,37 @@ def disc_maps(joints: Tensor, height: int, width: int, *, radius: int = 4) -> Te
 
 
 def pose_mask(joints: Tensor, height: int, width: int, *, radius: int = 4, closing: int = _CLOSING) -> Tensor:
-    """[H,W] bool, PG2's mask of the person for joints [18,2]: discs along 23 limbs, closed by a square.
+    """[...,H,W] bool, PG2's mask of people of joints [...,18,2]: discs along 23 limbs, closed by a square.
 
     A joint without a complete limb adds nothing. `closing`: side of the square in pixels, 1 = none.
     """
-    reach = torch.arange(-radius, radius + 1)
-    disc = torch.cartesian_prod(reach, reach)
-    disc = disc[disc.square().sum(1) <= radius * radius]                             # [K,2]
-    centres = _limb_points(joints.double(), radius)                                  # [M,2]
-    reaches = ((centres >= -radius) & (centres < torch.tensor([width, height]) + radius)).all(1)
-    x, y = (centres[reaches][:, None] + disc).flatten(0, 1).T                        # [M*K]
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    mask = torch.zeros(height, width, dtype=torch.bool)
-    mask[y[inside], x[inside]] = True
-    return _closed(mask, closing)
+    points = joints.double().reshape(-1, *joints.shape[-2:])                         # [B,18,2]
+    rows, columns = height + 2 * radius, width + 2 * radius                          # of discs in sight
+    x, y = (_limb_points(points, height, width, radius).trunc() + radius).unbind(-1)              # [B,M]
+    inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
+    places = torch.where(inside, y * columns + x, rows * columns).long()             # the last is nowhere
+    none = torch.zeros(len(points), rows * columns + 1, dtype=torch.bool, device=joints.device)
+    centres = none.scatter(1, places, True)[:, :-1].unflatten(1, (rows, columns))
+    reach = range(-radius, radius + 1)
+    mask = _any(centres[:, radius + dy:, radius + dx:][:, :height, :width]
+                for dy in reach for dx in reach if dx * dx + dy * dy <= radius * radius)           # [B,H,W]
+    return _closed(mask, closing).view(*joints.shape[:-2], height, width)
 
 
 def polygon_mask(joints: Tensor, height: int, width: int) -> Tensor:
-    """[H,W] bool, the mask of Deformable GAN's evaluation for joints [18,2]: 8 pixels wide rectangles along
-    the same limbs and discs at all joints, closed by the same square."""
-    points = joints.double()
-    mask = torch.zeros(height, width, dtype=torch.bool)
-    for x, y in points[torch.isfinite(points).all(1)]:
-        rows, columns = _around(torch.stack([x, y])[None], _DISC, height, width)
-        near = (rows - y).square()[:, None] + (columns - x).square() < _DISC * _DISC
-        mask[rows[:, None], columns] |= near
-    limbs = points[torch.tensor(MASK_LIMBS)]                                         # [23,2,2]
-    along = limbs[:, 1] - limbs[:, 0]
-    across = torch.stack([-along[:, 1], along[:, 0]], 1)
-    across = _HALF_WIDTH * across / along.norm(dim=1, keepdim=True)                  # NaN without a length
-    corners = torch.stack([limbs[:, 0] + across, limbs[:, 0] - across, limbs[:, 1] - across,
-                           limbs[:, 1] + across], 1)                                 # [23,4,2]
-    for polygon in corners[torch.isfinite(corners).flatten(1).all(1)]:
-        rows, columns = _around(polygon, 0.0, height, width)
-        mask[rows[:, None], columns] |= inside_polygon(polygon, rows, columns)
-    return _closed(mask, _CLOSING)
-
-
-def inside_polygon(corners: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """[h,w] bool: pixels of rows [h] and columns [w] in the polygon of corners [K,2] x, y, by the even-odd
-    rule with half-open edges.
-
-    An edge toggles the pixels of the rows from its upper end up to (not including) its lower end that lie
-    left of it. In float64, so that ties fall as published.
-    """
-    start, end = corners.roll(1, dims=0).double()[:, None], corners.double()[:, None]              # [K,1,2]
-    (xa, ya), (xb, yb) = start.unbind(-1), end.unbind(-1)                            # each [K,1]
-    crosses = ((yb <= rows) & (rows < ya)) | ((ya <= rows) & (rows < yb))            # [K,h]
-    at = (xa - xb) * (rows - yb) / (ya - yb) + xb                                    # [K,h]
-    toggled = crosses[..., None] & (columns < at[..., None])                         # [K,h,w]
-    return toggled.sum(0) % 2 == 1
-
-
-def _around(points: Tensor, margin: float, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """The rows and columns of the picture that points [K,2] and what is within `margin` of them cover."""
-    ends = torch.stack([(points.amin(0) - margin).floor(), (points.amax(0) + margin).ceil() + 1])
-    (x0, y0), (x1, y1) = ends.clamp(ends.new_tensor(0), ends.new_tensor([width, height])).int().tolist()
-    return torch.arange(y0, y1), torch.arange(x0, x1)
+    """[...,H,W] bool, the mask of Deformable GAN's evaluation for joints [...,18,2]: 8 pixels wide rectangles
+    along the same limbs and discs at all joints, closed by the same square."""
+    points = joints.double().reshape(-1, *joints.shape[-2:])                         # [B,18,2]
+    limbs = points[:, torch.tensor(MASK_LIMBS)]                                      # [B,23,2,2]
+    start, end = limbs.unbind(2)
+    along = end - start
+    across = torch.stack([-along[..., 1], along[..., 0]], -1)
+    across = _HALF_WIDTH * across / along.norm(dim=-1, keepdim=True)                 # NaN without a length
+    corners = torch.stack([start + across, start - across, end - across, end + across], 2)       # [B,23,4,2]
+    columns, rows = (torch.arange(side).to(points) for side in (width, height))
+    discs = _any(_squared_distance(point, height, width) < _DISC * _DISC for point in points.unbind(1))
+    drawn = _any(inside_polygons(polygon.flip(-1), columns, rows).mT for polygon in corners.unbind(1))
+    return _closed(discs | drawn, _CLOSING).view(*joints.shape[:-2], height, width)
 
 
 def _squared_distance(joints: Tensor, height: int, width: int) -> Tensor:
@@ -110,23 +87,31 @@ def _squared_distance(joints: Tensor, height: int, width: int) -> Tensor:
     return (rows - y).square()[..., None] + (columns - x).square()[..., None, :]
 
 
-def _limb_points(points: Tensor, radius: int) -> Tensor:
-    """[M,2] whole pixels: both ends of every complete limb, and points in between a radius apart."""
-    centres = [torch.empty(0, 2, dtype=torch.long)]
-    for a, b in MASK_LIMBS:
-        start, end = points[a], points[b]
-        length = math.dist(start.tolist(), end.tolist())
-        if math.isnan(length):
-            continue
-        count = max(1, int(length / radius))
-        steps = torch.arange(count + 1, dtype=points.dtype)[:, None]
-        line = start + (end - start) * steps / count
-        line[-1] = end
-        centres.append(line.trunc().long())
-    return torch.cat(centres)
+def _limb_points(points: Tensor, height: int, width: int, radius: int) -> Tensor:
+    """[B,18,2] -> [B,23*M,2], what a limb has of points a radius apart within reach of the picture, its ends
+    among them; NaN for incomplete limbs. Points may come twice."""
+    start, end = points[:, torch.tensor(MASK_LIMBS)][:, :, :, None].unbind(2)         # each [B,23,1,2]
+    along = end - start
+    count = (along.norm(dim=-1, keepdim=True) / radius).floor().clamp(min=1)         # [B,23,1,1]
+    edges = points.new_tensor([[-radius - 1, -radius - 1], [width + radius, height + radius]])
+    enters = ((edges - start) / along).amin(2, keepdim=True).amax(3, keepdim=True)   # part of the limb
+    most = math.ceil(math.dist(*edges.tolist()) / radius) + 3
+    steps = torch.arange(most, device=points.device)[:, None]                        # [M,1]
+    steps = (((enters.nan_to_num() * count).floor() - 1).clamp(min=0) + steps).minimum(count)    # [B,23,M,1]
+    return torch.where(steps == count, end, start + along * steps / count).flatten(1, 2)
 
 
 def _closed(mask: Tensor, side: int) -> Tensor:
-    """Dilated, then eroded by a square, both cut at the border; `side` is odd."""
-    grown = F.max_pool2d(mask[None].float(), side, 1, side // 2)
-    return -F.max_pool2d(-grown, side, 1, side // 2)[0] > 0
+    """[B,H,W], dilated, then eroded by a square, both cut at the border; `side` is odd."""
+    return ~_dilated(~_dilated(mask, side), side)
+
+
+def _dilated(mask: Tensor, side: int) -> Tensor:
+    padded = F.pad(mask, (side // 2,) * 4)
+    for axis in (1, 2):
+        padded = _any(padded.narrow(axis, start, mask.shape[axis]) for start in range(side))
+    return padded
+
+
+def _any(masks: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.logical_or, masks)

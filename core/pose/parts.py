@@ -43,27 +43,40 @@ class Geometry:
     transforms: Tensor
     masks: Tensor
 
+    @property
+    def first(self) -> Geometry:
+        """The first part alone."""
+        return Geometry(self.transforms[:, :1], self.masks[:, :1])
+
     def sources(self, size: Size) -> tuple[Tensor, Tensor]:
         """Per target pixel of maps of `size`: the nearest source pixel's number, and whether the part shows
         it: the mask is there and the source pixel exists. Both [B,K,h*w].
 
         Half pixels round away from zero, as published: whole translations meet them at reduced sizes.
         """
-        height, width = size
-        step = self.masks.shape[2] // height
-        matrix = self.transforms[..., None, None]                                  # [B,K,2,3,1,1]
-        x = torch.arange(width, device=matrix.device, dtype=torch.float32)
-        y = torch.arange(height, device=matrix.device, dtype=torch.float32)[:, None]
-        at = matrix[:, :, :, 0] * x + matrix[:, :, :, 1] * y + matrix[:, :, :, 2] / step
-        column, row = _rounded(at).unbind(2)                                       # each [B,K,h,w]
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        number = torch.where(inside, row * width + column, 0).long()
+        x, y = (torch.arange(side, device=self.masks.device, dtype=torch.float32) for side in size[::-1])
+        matrix = self.transforms.movedim((2, 3), (0, 1))[..., None, None]          # [2,3,B,K,1,1]
+        number, inside = _nearest(matrix, x, y[:, None], size, self._step(size))   # [B,K,h,w]
         return number.flatten(2), inside.flatten(2) & self.masks_at(size)
+
+    def spots(self, size: Size) -> tuple[Tensor, Tensor, Tensor]:
+        """What `sources` says of the parts behind the first, where they show something: the sample's number,
+        the target pixel's, the source pixel's. All [N]."""
+        step, parts = self._step(size), self.masks.shape[1] - 1
+        sample, part, row, column = self.masks[:, 1:, ::step, ::step].nonzero().unbind(1)
+        matrices = self.transforms[:, 1:].permute(2, 3, 0, 1).reshape(6, -1)       # [6,B*(K-1)]
+        matrix = matrices.index_select(1, sample * parts + part).view(2, 3, -1)    # [2,3,N]
+        number, inside = _nearest(matrix, column, row, size, step)
+        shown = inside.nonzero()[:, 0]
+        return sample[shown], (row * size[1] + column)[shown], number[shown]
 
     def masks_at(self, size: Size) -> Tensor:
         """[B,K,h*w] bool, the masks at `size`: the upper left pixel of each block."""
-        height, width = self.masks.shape[2:]
-        return self.masks[:, :, ::height // size[0], ::width // size[1]].flatten(2)
+        step = self._step(size)
+        return self.masks[:, :, ::step, ::step].flatten(2)
+
+    def _step(self, size: Size) -> int:
+        return self.masks.shape[2] // size[0]
 
 
 def part_geometry(source: Tensor, target: Tensor, size: Size) -> Geometry:
@@ -150,7 +163,7 @@ def inside_polygons(corners: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """[...,h,w] bool: pixels of rows [h] and columns [w] in polygons of corners [...,K,2] x, y.
 
     Even-odd rule with half-open edges: an edge toggles the pixels above it in the columns from its left end
-    up to (not including) its right end. (`pose.maps.inside_polygon` has rows and columns the other way.)
+    up to (not including) its right end.
     """
     start, end = corners.roll(1, dims=-2), corners
     (xa, ya), (xb, yb) = start[..., None].unbind(-2), end[..., None].unbind(-2)    # each [...,K,1]
@@ -202,6 +215,15 @@ def _smallest(spread: Tensor, moment: Tensor, q: Tensor) -> Tensor:
 def _padded(points: Tensor) -> Tensor:
     """[...,N,2] -> [...,7,2] with NaN behind: as many points as the head has."""
     return F.pad(points, (0, 0, 0, len(HEAD) + len(SHOULDERS) - points.shape[-2]), value=torch.nan)
+
+
+def _nearest(matrix: Tensor, x: Tensor, y: Tensor, size: Size, step: int) -> tuple[Tensor, Tensor]:
+    """Where target pixels come from: the number of the nearest source pixel in maps of `size`, 0 if there is
+    none, and whether there is one. `matrix`: transforms [2,3,...], with x and y broadcast to [...]."""
+    height, width = size
+    column, row = _rounded(matrix[:, 0] * x + matrix[:, 1] * y + matrix[:, 2] / step)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return torch.where(inside, row * width + column, 0).long(), inside
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 """One person's pose with another person's proportions."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from .pose import LIMBS, Pose
-from .skeleton import MIRRORED, anchor_point, bones, find_root
+from .skeleton import ANKLES, MIRRORED, anchor_point, bones, find_root
 from .transform import fit_pose
 
 _MIRRORED_LIMBS = [LIMBS.index((MIRRORED[a], MIRRORED[b])) for a, b in LIMBS]
@@ -26,6 +27,33 @@ def retarget_pose(pose: Pose, reference: Pose, *, root: str = "neck", template: 
     """
     old, new = (fit_pose(one, pose.width, pose.height) for one in (template or pose, reference))
     ratios = bone_ratios(old, new, limit=limit, keep_size=keep_size)
+    return _with_bones(pose, ratios, root, anchor_point(pose, root))
+
+
+def retarget_movement(poses: Sequence[Pose], reference: Pose, *, limit: float = 1.1) -> list[Pose]:
+    """A movement as `reference` would make it where they stand, on the reference's canvas.
+
+    The feet of the first pose come to where the reference's are (the necks, when one of the two shows no
+    ankle); the others keep their distance from it, measured in sizes of the person. Measured is the middle
+    length of each bone over the poses. Flat poses tell proportions badly, shoulders and faces get narrow as
+    people turn: so no bone changes more than `limit` times as much as the whole person, whose size is the
+    ratio that half of all bone length exceeds.
+    """
+    old = torch.stack([bone_lengths(pose) for pose in poses]).nanmedian(0).values
+    new = bone_lengths(reference)
+    common = (old > 0) & (new > 0)
+    size = _middle_ratio(old[common], new[common])
+    ratios = _ratios(old, new, common, size, limit)
+    both = all(pose.present[ANKLES].any() for pose in (poses[0], reference))
+    root = "feet" if both else "neck"
+    start, here = anchor_point(reference, root), anchor_point(poses[0], root)
+    moved = [_with_bones(pose, ratios, root, start + size * (anchor_point(pose, root) - here))
+             for pose in poses]
+    return [replace(pose, width=reference.width, height=reference.height) for pose in moved]
+
+
+def _with_bones(pose: Pose, ratios: Tensor, root: str, place: Tensor) -> Pose:
+    """Every bone [17] scaled by its ratio; the anchor `root` comes to `place` [2]."""
     start = find_root(pose.present.tolist())
     if start is None:
         return pose
@@ -33,7 +61,7 @@ def retarget_pose(pose: Pose, reference: Pose, *, root: str = "neck", template: 
     for holder, joint, limb in bones(pose.present.tolist(), start):
         points[joint] = points[holder] + ratios[limb] * (pose.keypoints[joint] - pose.keypoints[holder])
     moved = replace(pose, keypoints=points)
-    return moved.moved(*(anchor_point(pose, root) - anchor_point(moved, root)).tolist())
+    return moved.moved(*(place - anchor_point(moved, root)).tolist())
 
 
 def bone_lengths(pose: Pose) -> Tensor:
@@ -55,7 +83,21 @@ def bone_ratios(template: Pose, reference: Pose, *, limit: float = 2.0, keep_siz
     if not common.any() or not new[common].sum() > 0:
         return torch.ones(len(LIMBS))
     size = new[common].sum() / old[common].sum()
+    ratios = _ratios(old, new, common, size, limit)
+    return ratios / size if keep_size else ratios
+
+
+def _ratios(old: Tensor, new: Tensor, common: Tensor, size: Tensor, limit: float) -> Tensor:
+    """[17] new / old of the common bones; of the others that of the bone on the other side, else the size."""
     ratios = torch.where(common, new / old, torch.nan)
     ratios = torch.where(common, ratios, ratios[_MIRRORED_LIMBS])
-    ratios = torch.where(torch.isfinite(ratios), ratios, size).clamp(size / limit, size * limit)
-    return ratios / size if keep_size else ratios
+    return torch.where(torch.isfinite(ratios), ratios, size).clamp(size / limit, size * limit)
+
+
+def _middle_ratio(old: Tensor, new: Tensor) -> Tensor:
+    """The median of new / old [n], long bones counting more; 1 without any."""
+    if not len(old):
+        return torch.tensor(1.0)
+    ratios, order = (new / old).sort()
+    weight = (new * old).sqrt()[order].cumsum(0)
+    return ratios[int((weight < weight[-1] / 2).sum())]

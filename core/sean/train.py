@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..metrics.images import compare_pictures
+from ..perceptual import Perceptual
 from ..training import Batch, Muon, Pool, StepContext, Task
-from ..training.perceptual import Perceptual
 from ..training.state import start_from
 from .codes import StyleCodes
 from .network import Config, Discriminator, Generator, draw_noise, to_mask

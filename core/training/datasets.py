@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,22 @@ from .labels import ADE20K, CITYSCAPES
 Pixels = NDArray[np.uint8]
 UNKNOWN = 255                                             # what label files say where nobody knows the region
 CELEBA_MASKS = 512                                        # pixels, of the square masks
+
+
+class Source(Protocol):
+    """What becomes a pool. `pictures`: in order, whatever names them."""
+
+    @property
+    def pictures(self) -> Sequence[Any]: ...
+
+    def describe(self) -> dict[str, str]:
+        """For a shard's header."""
+
+    def read(self, picture: Any, size: tuple[int, int]) -> tuple[Any, ...]:
+        """One sample at `size` (height, width). Raises ValueError or FileNotFoundError for a broken one."""
+
+    def stack(self, samples: Sequence[Any], size: tuple[int, int]) -> dict[str, Tensor]:
+        """A shard's fields [n,...]; n may be 0."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,13 @@ class DataSet:
         labels = Image.fromarray(self._known_labels(picture))
         return np.array(image), np.array(labels.resize((width, height), Image.Resampling.NEAREST))
 
+    def stack(self, samples: Sequence[tuple[Pixels, Pixels]], size: tuple[int, int]) -> dict[str, Tensor]:
+        """image uint8 [n,3,H,W] and regions uint8 [n,H,W]."""
+        regions = torch.empty(len(samples), *size, dtype=torch.uint8)
+        for row, (_, labels) in zip(regions, samples, strict=True):
+            row[:] = torch.from_numpy(labels)
+        return {"image": stack_pictures([pixels for pixels, _ in samples], size), "regions": regions}
+
     def _known_labels(self, picture: Path) -> Pixels:
         labels = self.labels_of(picture)
         if self.unknown:
@@ -65,10 +89,10 @@ class DataSet:
         return labels
 
 
-def write_pool(folder: Path, data: DataSet, size: tuple[int, int], runtime: Runtime, *,
+def write_pool(folder: Path, data: Source, size: tuple[int, int], runtime: Runtime, *,
                count: int | None = None, skip_broken: bool = False) -> list[str]:
-    """Writes the first `count` pictures (None: all) as shards, image uint8 [n,3,H,W] and regions uint8
-    [n,H,W]; finished shards are kept, see `write_shards`. Returns what was wrong with pictures left out.
+    """Writes the first `count` pictures (None: all) as shards; finished ones are kept, see `write_shards`.
+    Returns what was wrong with pictures left out.
 
     A picture that cannot be read ends it with a ValueError. With `skip_broken` it is left out, and its
     shard is made anew each time, in case the file has been repaired.
@@ -76,7 +100,7 @@ def write_pool(folder: Path, data: DataSet, size: tuple[int, int], runtime: Runt
     pictures = data.pictures[:count]
     broken: list[str] = []
 
-    def read(picture: Path) -> tuple[Pixels, Pixels] | str:
+    def read(picture: Any) -> tuple[Any, ...] | str:
         runtime.check_interrupt()
         try:
             return data.read(picture, size)
@@ -89,7 +113,7 @@ def write_pool(folder: Path, data: DataSet, size: tuple[int, int], runtime: Runt
         with ThreadPoolExecutor() as readers:
             results = list(readers.map(read, pictures[first:first + length]))
         broken.extend(result for result in results if isinstance(result, str))
-        return _stack([result for result in results if not isinstance(result, str)], size)
+        return data.stack([result for result in results if not isinstance(result, str)], size)
 
     height, width = size
     header = {**data.describe(), "height": str(height), "width": str(width)}
@@ -97,13 +121,12 @@ def write_pool(folder: Path, data: DataSet, size: tuple[int, int], runtime: Runt
     return broken
 
 
-def _stack(samples: list[tuple[Pixels, Pixels]], size: tuple[int, int]) -> dict[str, Tensor]:
-    image = torch.empty(len(samples), 3, *size, dtype=torch.uint8)
-    regions = torch.empty(len(samples), *size, dtype=torch.uint8)
-    for number, (pixels, labels) in enumerate(samples):
-        image[number] = torch.from_numpy(pixels).movedim(-1, 0)
-        regions[number] = torch.from_numpy(labels)
-    return {"image": image, "regions": regions}
+def stack_pictures(pictures: Sequence[Pixels], size: tuple[int, int]) -> Tensor:
+    """[H,W,3] each -> uint8 [n,3,H,W]."""
+    stacked = torch.empty(len(pictures), 3, *size, dtype=torch.uint8)
+    for row, pixels in zip(stacked, pictures, strict=True):
+        row[:] = torch.from_numpy(pixels).movedim(-1, 0)
+    return stacked
 
 
 def celebamask(root: Path) -> DataSet:

@@ -2,17 +2,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from anyone.core.deformable import network
+from anyone.core.checkpoints import read
+from anyone.core.deformable import network, weights
+from anyone.core.deformable.fast import FastGenerator
+from anyone.core.perceptual import VGG19, Vgg
 from anyone.core.pose import maps, parts
-from anyone.core.training.perceptual import Vgg19
 from torch import Tensor, nn
 
-NORM = "instance_normalization"
+
+def constant(key: str) -> Tensor:
+    raise ValueError(f"{key} is to be kept, but these networks have no constants.")
 
 
 def published_joints(rows: Tensor) -> Tensor:
@@ -81,47 +85,6 @@ def run_warp(case: Any) -> dict[str, Tensor]:
     return found
 
 
-def encoder_keys(name: str, levels: int, conv: int, norm: int) -> Iterator[tuple[str, str]]:
-    """Our module's name, the published layer's; `conv` and `norm`: numbers of the first ones."""
-    yield f"{name}.0", f"conv2d_{conv}"
-    for level in range(1, levels):
-        yield f"{name}.{level}.conv", f"conv2d_{conv + level}"
-        if level < levels - 1:
-            yield f"{name}.{level}.norm", f"{NORM}_{norm + level - 1}"
-
-
-def generator_layers(levels: int, deformable: bool) -> dict[str, str]:
-    """Our module -> the published layer."""
-    pairs = list(encoder_keys("appearance", levels, 1, 1))
-    streams = 2 if deformable else 1
-    if deformable:
-        pairs += encoder_keys("pose", levels, 1 + levels, levels - 1)
-    for block in range(levels - 1):
-        pairs += [(f"decoder.blocks.{block}.conv", f"conv2d_transpose_{block + 1}"),
-                  (f"decoder.blocks.{block}.norm", f"{NORM}_{streams * (levels - 2) + block + 1}")]
-    return dict([*pairs, ("decoder.picture", f"conv2d_{streams * levels + 1}")])
-
-
-def discriminator_layers() -> dict[str, str]:
-    blocks = {f"blocks.{i}.conv": f"conv2d_{i + 2}" for i in range(4)}
-    return {"conv": "conv2d_1", **blocks, **{f"blocks.{i}.norm": f"{NORM}_{i + 1}" for i in range(3)}}
-
-
-def filled(net: nn.Module, state: Mapping[str, Tensor], layers: Mapping[str, str]) -> nn.Module:
-    """`net` with the numbers of Keras' layers: HWIO kernels, gain and offset."""
-    found = {}
-    for key in net.state_dict():
-        module, _, kind = key.rpartition(".")
-        layer = layers[module]
-        if layer.startswith(NORM):
-            found[key] = state[f"{layer}/{'gamma' if kind == 'weight' else 'beta'}:0"]
-        else:
-            found[key] = (state[f"{layer}/kernel:0"].permute(3, 2, 0, 1) if kind == "weight"
-                          else state[f"{layer}/bias:0"])
-    net.load_state_dict(found)
-    return net.eval()
-
-
 def poses_and_maps(case: Any, size: tuple[int, int]) -> tuple[list[Tensor], list[Tensor]]:
     poses = [published_joints(case.inputs[f"in.{key}"]) for key in ("kp_src", "kp_dst")]
     return poses, [maps.gaussian_maps(joints, *size) for joints in poses]
@@ -145,24 +108,21 @@ def tap_outputs(case: Any, taps: Mapping[str, Tensor], layers: Mapping[str, str]
 
 
 def run_generator(case: Any) -> dict[str, Tensor]:
-    state, image = case.state(lambda key: torch.zeros(0)), signed(case.inputs["in.image_u8"])
+    published, image = case.state(constant), signed(case.inputs["in.image_u8"])
     size = tuple(image.shape[2:])
     poses, heat = poses_and_maps(case, size)
-    levels = 1 + sum("transpose" in key for key in state)
-    widths = tuple(state[f"conv2d_{level + 1}/kernel:0"].shape[3] for level in range(levels))
-    deformable = state["conv2d_1/kernel:0"].shape[2] == 21
-    layers = generator_layers(levels, deformable)
-    generator = filled(network.Generator(network.Config(widths, deformable)), state, layers)
+    generator, layers = weights.build(weights.select(published)), weights.published_layers(published)
     layers |= {f"skips.{level}": f"affine_transform_layer_{level + 1}" for level in range(4)}
     taps: dict[str, Tensor] = {}
     watched(generator, list(layers), taps)
-    found = {}
+    found, fast = {}, FastGenerator(generator)
     for mode in sorted({re.sub("_crop$", "", name) for name in case.expected if "tap" not in name}):
-        whole = parts.whole_geometry if "full" in mode else parts.part_geometry
-        for skip in generator.skips:
+        moves = (parts.whole_geometry if "full" in mode else parts.part_geometry)(*poses, size)
+        for skip in (*generator.skips, *fast.skips):
             skip.fusion = network.AVERAGE if mode.endswith("avg") else network.MAXIMUM
-        picture = channels_last(generator(image, *heat, whole(*poses, size)))
-        found |= pictures(case, mode, picture)
+        found |= pictures(case, mode, channels_last(generator(image, *heat, moves)))
+        again = pictures(case, mode, channels_last(fast(image, *heat, moves)))
+        found |= {f"{name}[fast]": picture for name, picture in again.items()}
         if mode.endswith(("mask_max", "none_max")):
             found |= tap_outputs(case, taps, layers)
     return found
@@ -180,8 +140,9 @@ def pictures(case: Any, mode: str, picture: Tensor) -> dict[str, Tensor]:
 
 
 def run_discriminator(case: Any) -> dict[str, Tensor]:
-    layers = discriminator_layers()
-    net = filled(network.Discriminator(), case.state(lambda key: torch.zeros(0)), layers)
+    published, net = case.state(constant), network.Discriminator()
+    net.load_state_dict(weights.select(published))
+    layers = weights.published_layers(published)
     image, candidate = (signed(case.inputs[f"in.{name}_u8"]) for name in ("image", "candidate"))
     _, (source, target) = poses_and_maps(case, tuple(image.shape[2:]))
     taps: dict[str, Tensor] = {}
@@ -215,8 +176,9 @@ def nearest_features(case: Any, window: int) -> dict[str, Tensor]:
 
 @torch.enable_grad()
 def nearest_pictures(case: Any) -> dict[str, Tensor]:
-    state = case.state(lambda key: torch.zeros(0))
-    vgg = filled(Vgg19(["relu1_2"]), state, {"features.0": "block1_conv1", "features.2": "block1_conv2"})
+    vgg = Vgg(VGG19, ["relu1_2"]).requires_grad_(False)
+    layers = {"features.0": "block1_conv1", "features.2": "block1_conv2"}
+    vgg.load_state_dict(weights.from_keras(case.state(constant), layers))
     real, fake = (signed(case.inputs[f"in.image_{name}_u8"])[None] for name in ("real", "fake"))
     fake.requires_grad_()
     features = [vgg(network.vgg_input(picture))[0] for picture in (real, fake)]
@@ -232,6 +194,18 @@ def nearest_pictures(case: Any) -> dict[str, Tensor]:
     return found
 
 
+def run_format(case: Any) -> dict[str, Tensor]:
+    """The arrays of every file of the case; after the first one with the file's name."""
+    found = {}
+    for number, path in enumerate(sorted(case.folder.glob("*.h5"))):
+        tree = read(path).tree
+        if list(tree) != case.json["order"]:
+            raise ValueError(f"{path.name} is not read in the order of its layers.")
+        variant = f"[{path.name}]" if number else ""
+        found |= {f"out.{name}{variant}": tensor for name, tensor in tree.items()}
+    return found
+
+
 RUNNERS = {"deform-affine": run_affine, "deform-warp": run_warp, "deform-generator": run_generator,
            "deform-generator-fashion": run_generator, "deform-generator-nowarp": run_generator,
-           "deform-disc": run_discriminator, "nn-loss": run_nearest}
+           "deform-disc": run_discriminator, "deform-h5-format": run_format, "nn-loss": run_nearest}

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from anyone.core.metrics import images
+from anyone.core.metrics.images import ssim
 from anyone.core.metrics.inception import inception_score
+from anyone.core.metrics.transfer import DEFORMABLE_GAN, PG2, transfer_scores
 from torch import Tensor
 
 
@@ -22,17 +23,9 @@ def run_pose_metrics(case: Any) -> dict[str, Tensor]:
 def scores(real: Tensor, fake: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """[H,W,3] and [H,W] uint8 -> each [1]."""
     a, b = (picture.movedim(-1, 0)[None].float() for picture in (real, fake))
-    masked_a, masked_b = a * mask, b * mask
-    return {
-        "deform_ssim": images.ssim(a, b, images.DEFORMABLE_GAN, b.max() - b.min()),
-        "deform_mask_ssim": images.ssim(masked_a, masked_b, images.DEFORMABLE_GAN,
-                                        masked_b.max() - masked_b.min()),
-        "ssim_gauss_range255": images.ssim(a, b, images.DEFORMABLE_GAN, 255),
-        "pg2_ssim": images.ssim(a, b, images.PG2, 255),
-        "pg2_mask_ssim": images.ssim(masked_a, masked_b, images.PG2, 255),
-        "deform_l1": images.mean_difference(a / 127.5 - 1, b / 127.5 - 1),
-        "pg2_l1": images.mean_difference(a, b),
-    }
+    found = {f"{paper}_{name}": score for paper, convention in (("deform", DEFORMABLE_GAN), ("pg2", PG2))
+             for name, score in transfer_scores(a, b, convention, mask[None]).items()}
+    return found | {"ssim_gauss_range255": ssim(a, b, DEFORMABLE_GAN.window, 255)}
 
 
 RUNNERS = {"pose-metrics": run_pose_metrics}

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from anyone.core.checkpoints.tf_bundle import read_bundle
-from anyone.core.pg2.network import PG2
+from anyone.core.pg2.fast import FastConv, FastPG2
+from anyone.core.pg2.network import PG2, network_pose
 from anyone.core.pg2.weights import build, select
-from anyone.core.pose.maps import disc_maps
 from torch import Tensor, nn
 
 TAP = re.compile(r"(Pose_AE|UAEnoFC)/G/Conv_?(\d*)/Relu, every (\d+)\w* row/column, first (\d+) channels")
@@ -21,9 +21,14 @@ def constant(key: str) -> Tensor:
 
 def run_networks(case: Any) -> dict[str, Tensor]:
     net = build(select(case.state(constant)) or {})
+    fast = {f"{name}[fast]": found for name, found in outputs(case, FastPG2(net)).items()}
+    return outputs(case, net) | fast
+
+
+def outputs(case: Any, net: PG2) -> dict[str, Tensor]:
     image = case.inputs["in.image_u8"].permute(0, 3, 1, 2).float() / 127.5 - 1     # [B,3,H,W]
     heard = listen(net, case)
-    g1, g2 = net(image, pose_maps(case.inputs["in.kp_dst"], *image.shape[2:]))
+    g1, g2 = net(image, network_pose(published_joints(case.inputs["in.kp_dst"]), net.config))
     pictures = {"g1": g1, "diff": heard.pop("diff"), "g2": g2,
                 "g2_image_u8": ((g2 + 1) * 127.5).clamp(0, 255).byte()}
     found = {name: relu_cut(heard[name], case.about(name)) for name in heard if "tap" in name}
@@ -35,15 +40,14 @@ def run_networks(case: Any) -> dict[str, Tensor]:
     return found | {"out.code": heard["out.code"]}
 
 
-def pose_maps(rows: Tensor, height: int, width: int) -> Tensor:
-    """[B,18,2] y, x with -1 = missing -> [B,18,H,W] of -1 and 1."""
-    joints = torch.where((rows == -1).any(-1, keepdim=True), torch.nan, rows).flip(-1)
-    return 2 * disc_maps(joints, height, width) - 1
+def published_joints(rows: Tensor) -> Tensor:
+    """[B,18,2] y, x with -1 = missing -> x, y with NaN = missing."""
+    return torch.where((rows == -1).any(-1, keepdim=True), torch.nan, rows).flip(-1)
 
 
 def listen(net: PG2, case: Any) -> dict[str, Tensor]:
     """What the layers that the case asks for will put out: the code, the difference, `out.tap.*`."""
-    convs = {scope: [layer for layer in stage.modules() if isinstance(layer, nn.Conv2d)]
+    convs = {scope: [layer for layer in stage.modules() if isinstance(layer, nn.Conv2d | FastConv)]
              for scope, stage in (("Pose_AE", net.g1), ("UAEnoFC", net.g2))}
     layers = {"out.code": net.g1.encode, "diff": net.g2.last}
     for name in case.expected:

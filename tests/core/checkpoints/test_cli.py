@@ -73,6 +73,14 @@ def test_convert_keeps_only_the_weights(tmp_path, capsys, toy_system, toy_state)
     assert torch.equal(load(target).module.linear.weight, toy_state["linear.weight"])
 
 
+def test_checkpoints_of_tensorflow_can_be_checked_and_converted(tmp_path, capsys, toy_system, toy_state,
+                                                                save_bundle):
+    index, target = save_bundle(tmp_path / "model.ckpt-0.index", toy_state), tmp_path / "toy.safetensors"
+    assert run(capsys, "check", index)[1] == "ok    model.ckpt-0.index: toy painter, 8 numbers in 2 tensors\n"
+    assert run(capsys, "convert", index, target)[0] == 0
+    assert torch.equal(read(target).tree["linear.weight"], toy_state["linear.weight"])
+
+
 def test_convert_to_half_spares_large_values(tmp_path, capsys, toy_system, toy_state):
     toy_state["linear.bias"][0] = 1e6
     torch.save(toy_state, tmp_path / "x.pt")

@@ -7,8 +7,10 @@ import pickle
 import struct
 import sys
 import time
+import tracemalloc
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from anyone.core.checkpoints import read
@@ -158,6 +160,158 @@ def test_bombs_end_at_once(tmp_path, data):
     assert time.process_time() - start < 5
 
 
+def _text(text):
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+def _long(number):
+    data = number.to_bytes(number.bit_length() // 8 + 1, "little")
+    return b"\x8b" + struct.pack("<I", len(data)) + data
+
+
+def _called(path, arguments, times=1):
+    """Opcodes that call a global over and over with the same arguments."""
+    module, _, name = path.rpartition(".")
+    return f"c{module}\n{name}\nq\x070".encode() + arguments + b"q\x080" + b"h\x07h\x08R" * times
+
+
+def _storage(data=None):
+    """Opcodes for what a pickled tensor keeps its values in."""
+    data = data or _values(100_000)
+    return b"B" + struct.pack("<I", len(data)) + data + b"\x85"
+
+
+def _values(count):
+    return torch.ones(count).__reduce_ex__(2)[1][0].__reduce__()[1][0]
+
+
+MANY = b"]q\x00(" + b"N" * 100_000 + b"e0"                 # the memo repeats this list for two bytes
+LONG_TEXT = _text("a" * 10_000_000)
+LOAD = "torch.storage._load_from_bytes"
+MULTIPLYING = {
+    "lists": MANY + _called("builtins.list", b"h\x00\x85", 2000),
+    "sets": MANY + _called("builtins.set", b"h\x00\x85", 20_000),
+    "arguments": b"(" + b"N" * 100_000 + b"tq\x000" + _called("collections.defaultdict", b"h\x00", 200_000),
+    "keywords": (b"(" + b"N" * 100_000 + b"tq\x000ca\nb\nq\x010}K\x01K\x01sq\x020"
+                 + b"h\x01h\x00h\x02\x92" * 2000),
+    "bytes": _called("_codecs.encode", LONG_TEXT + _text("latin1") + b"\x86", 200),
+    "subclasses": MANY + _called("torch._tensor._rebuild_from_type_v2",
+                                 b"(cbuiltins\nlist\nNh\x00\x85Nt", 2000),
+    "storages": _called(LOAD, _storage(), 20_000),
+    "names": LONG_TEXT + b"q\x00" + b"h\x00h\x00\x93" * 200,
+    "objects": b"\x8f" * 1_000_000, "memo": b"N" + b"\x94" * 1_000_000, "marks": b"(" * 1_000_000,
+    "records": b"ca\nb\nq\x000" + b"h\x00)R" * 500_000,
+    "sizes": b"ctorch._utils\n_rebuild_tensor_v2\n(" + _called(LOAD, _storage())
+             + b"K\x00(" + _long(1 << 8_000_000) + b"222222tq\x092\x89NtR",
+    "one hash": b"}(" + b"".join(_long(i * ((1 << 61) - 1)) + b"N" for i in range(1, 30_000)) + b"u",
+    "large numbers": b"}" + _long(1 << 8_000_000) + b"q\x000" + b"h\x00Ns" * 30_000,
+    "equal texts": b"}" + LONG_TEXT + b"q\x00Ns" + LONG_TEXT + b"q\x010" + b"h\x01Ns" * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", MULTIPLYING)
+def test_what_the_memo_repeats_is_counted(tmp_path, name):
+    """Uncounted, each of these takes gigabytes or minutes."""
+    path, data = tmp_path / "bomb.pkl", b"\x80\x04" + MULTIPLYING[name] + b"."
+    path.write_bytes(data)
+    tracemalloc.start()
+    start = time.process_time()
+    try:
+        assert read_quietly(path).tree == {}
+    except ValueError as error:
+        assert "bomb.pkl" in str(error)
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert time.process_time() - start < 10
+    assert peak < (32 << 20) + 32 * len(data)
+
+
+def _array(state):
+    """Opcodes for a network of TensorFlow's with one array in that state."""
+    return (b"cdnnlib.tflib.network\nNetwork\n)\x81}(" + _text("variables") + b"]" + _text("w")
+            + b"cnumpy.core.multiarray\n_reconstruct\n)R" + state + b"b\x86a"
+            + _text("components") + b"}" + _text("static_kwargs") + b"}ub")
+
+
+MARK = b"X\x17\x00\x00\x00torch_utils.persistence0"         # what makes a pickle one of NVIDIA's
+
+
+@pytest.mark.parametrize("write", [pickle.dumps, legacy, zipped])
+def test_networks_may_ask_for_few_names(tmp_path, nvidia, write):
+    """Elsewhere an unknown name makes an inert record; a network needs none."""
+    path = tmp_path / "network.pkl"
+    path.write_bytes(write({"G_ema": nvidia.Persistent({"w": torch.ones(1)}), "x": OSError("x")}))
+    with pytest.raises(ValueError, match=r"asks for \w+.OSError\); it is refused.* as safetensors"):
+        read_quietly(path)
+
+
+@pytest.mark.parametrize("name", payloads())
+@pytest.mark.parametrize("place", ["parameters", "state", "storage"])
+def test_code_inside_a_network(tmp_path, nvidia, name, place):
+    payload, network = payloads()[name], nvidia.Persistent({"w": torch.ones(1)}, gain=1)
+    if place == "storage":
+        payload = Call(torch.storage._load_from_bytes, legacy(payload))
+    if place == "state":
+        network.attributes["extra"] = payload
+    else:
+        network.attributes["_parameters"]["w"] = payload
+    path = tmp_path / "network.pkl"
+    path.write_bytes(pickle.dumps({"G_ema": network}))
+    with pytest.raises(ValueError, match=r"network.pkl would run code .*asks for [\w.]+\); it is refused"):
+        read_quietly(path)
+
+
+@pytest.mark.parametrize("data", [
+    b"\x8c\x0btorch_utils\x8c'persistence._reconstruct_persistent_obj\x93}\x85R",
+    b"\x8c\x0ctorch._utils\x8c\x1e_rebuild_tensor_v2.__globals__\x93)R",
+    b"\x8c\x04Call\x8c\x06system\x93)R", b"cdnnlib.util\nEasyDict.__init__\n)R",
+    b"cdnnlib.util\nEasyDict\n)\x81}X\x08\x00\x00\x00__init__cos\nsystem\nsb",
+    b"cnumpy\nload\nX\x01\x00\x00\x00x\x85R", b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nload\n\x85R",
+    _called(LOAD, _storage(b"\x80\x02cos\nsystem\n.")),
+    _called(LOAD, _storage(b"\x80\x02" + _called(LOAD, _storage(b"\x80\x02cos\nsystem\n.")) + b".")),
+], ids=range(9))
+def test_tricks_with_names(tmp_path, data):
+    path = tmp_path / "network.pkl"
+    path.write_bytes(b"\x80\x04" + MARK + b"}X\x05\x00\x00\x00G_ema" + data + b"s.")
+    with pytest.raises(ValueError, match=r"network.pkl would run code"):
+        read_quietly(path)
+
+
+def test_names_cannot_spoil_a_terminal(tmp_path):
+    path = tmp_path / "network.pkl"
+    path.write_bytes(b"\x80\x04" + MARK + b"\x8c\x06a\x1b[2Jb\x8c\x06\xed\xa0\x80\n\x1bc\x93.")
+    with pytest.raises(ValueError, match=r"would run code") as caught:
+        read_quietly(path)
+    assert str(caught.value).isascii() and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("data", [
+    b"X\x01\x00\x00\x00xQ", b"Pstorage\n", b"(X\x07\x00\x00\x00storageK\x01K\x02tQ",    # persistent ids
+    _called(LOAD, b"C\x00\x85"), _called(LOAD, _storage(b"PK\x03\x04")), _called(LOAD, _storage(legacy({}))),
+    _called(LOAD, _storage(_values(3)[:-1])), _called(LOAD, b"K\x01\x85"),
+    b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00))}NtR", b"ctorch._utils\n_rebuild_parameter\n)R",
+    b"ctorch_utils.persistence\n_reconstruct_persistent_obj\nK\x01\x85R",
+    b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n}q\x00X\x05\x00\x00\x00stateh\x00s\x85R",
+    b"cdnnlib.tflib.network\nNetwork\n)\x81", b"cdnnlib.tflib.network\nNetwork\n)\x81K\x01b",
+    _array(b"(K\x01K\x03\x85cnumpy\ndtype\nX\x02\0\0\0f4\x85R\x89C\x04abcdt"), _array(b"K\x01"),
+], ids=range(16))
+def test_nonsense_in_a_network(tmp_path, data):
+    path = tmp_path / "network.pkl"
+    path.write_bytes(b"\x80\x04" + MARK + b"}X\x05\x00\x00\x00G_ema" + data + b"s.")
+    with pytest.raises(ValueError, match=r"network.pkl is no readable weight file"):
+        read_quietly(path)
+
+
+def test_a_type_that_doubles(tmp_path):
+    """A tuple of 2^99 parts where the name of an array's type is expected: not even its text is made."""
+    dtype = b"cnumpy\ndtype\n)q\x01" + b"h\x01\x86q\x01" * 99 + b"\x85R"
+    network = _array(b"(K\x01K\x03\x85" + dtype + b"\x89C\x04abcdt")
+    path = tmp_path / "network.pkl"
+    path.write_bytes(b"\x80\x04" + MARK + b"}" + _text("G_ema") + network + b"s.")
+    assert read_quietly(path).tree == {"G_ema": {}}
+
+
 def _torch_zip(pickled, storage=b"\0" * 64):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -234,3 +388,60 @@ def test_damaged_files_get_an_answer(tmp_path, name, data):
         for value in tree.values():
             if isinstance(value, torch.Tensor):
                 value.clone()
+
+
+@settings(max_examples=300, deadline=5000, derandomize=True, database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_networks_get_an_answer(tmp_path, nvidia, data):
+    first = nvidia.Network([("w", np.ones(2, "f4"))], {"synthesis": nvidia.Network([("n", np.ones(1))])})
+    layer = nvidia.Persistent({"w": torch.ones(1, 2)}, {"f": torch.ones(2).half()}, gain=np.float64(2))
+    snapshot = {"G_ema": nvidia.Persistent(inside={"a": layer}, options=nvidia.EasyDict(x=1))}
+    value = data.draw(st.sampled_from([snapshot, (first, first, first)]))
+    whole = bytearray(pickle.dumps(value, data.draw(st.sampled_from([3, 4]))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(whole) - 1))
+        whole[place:place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    expect_an_answer(tmp_path / "damaged.pkl", bytes(whole[:data.draw(st.integers(1, 3 * len(whole)))]))
+
+
+def expect_an_answer(path, data):
+    """A tree whose tensors can be touched, or one sentence; a few megabytes of memory."""
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        for part in read_quietly(path).tree.values():
+            for value in part.values() if isinstance(part, dict) else [part]:
+                if isinstance(value, torch.Tensor):
+                    value.clone()
+    except ValueError as error:
+        assert path.name in str(error) and str(error).isprintable()
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+_OPCODES = [
+    *(bytes([byte]) for byte in b"}])(t\x85\x86\x87Rb\x81\x92sudlaeo"),
+    *(bytes([byte]) for byte in b"\x8f\x90\x91012N\x88\x94\x93Q"),
+    b"K\x02", b"h\x00", b"h\x01", b"q\x00", b"q\x01", b"M\xff\xff", b"J\xff\xff\xff\xff", b"C\x02ab",
+    b"G\x7f\xf8\0\0\0\0\0\0", b"\x8a\x01\x05", _long(1 << 70),
+    *map(_text, ["G_ema", "state", "_parameters", "_buffers", "_modules", "_init_kwargs", "variables",
+                 "components", "static_kwargs", "numpy", "dtype", "<f4", "os", "system"]),
+    *(f"c{name}\n".encode() for name in (
+        "torch_utils.persistence\n_reconstruct_persistent_obj", "dnnlib.tflib.network\nNetwork",
+        "builtins\nset", "dnnlib.util\nEasyDict", "collections\nOrderedDict", "numpy\ndtype",
+        "torch._utils\n_rebuild_tensor_v2", "torch._utils\n_rebuild_parameter", "_codecs\nencode",
+        "numpy.core.multiarray\nscalar", "numpy.core.multiarray\n_reconstruct")),
+    _called(LOAD, _storage(_values(3))), _called("numpy.dtype", b"X\x02\0\0\0f4\x85"),
+]
+
+
+@settings(max_examples=500, deadline=5000, derandomize=True, database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(program=st.lists(st.sampled_from(_OPCODES), min_size=1, max_size=60), network=st.booleans())
+def test_any_opcodes_get_an_answer(tmp_path, program, network):
+    """`}` first and `.` last, so that many programs come to an end."""
+    data = b"\x80\x04" + MARK * network + b"}" + b"".join(program)
+    expect_an_answer(tmp_path / "random.pkl", data + b".")

@@ -77,6 +77,24 @@ def test_weights_stay_usable_for_autograd_in_inference_mode(toy_file):
     assert not any(tensor.is_inference() for tensor in net.module.state_dict().values())
 
 
+def test_checkpoints_of_several_files_are_one(tmp_path, toy_system, toy_state, save_bundle):
+    """Whatever changes in the data files changes the network; their size counts, too."""
+    toy_state = {"linear.weight": torch.ones(100, 100), "linear.bias": torch.ones(100)}
+    index = save_bundle(tmp_path / "model.ckpt-0.index", toy_state)
+    data = tmp_path / "model.ckpt-0.data-00000-of-00001"
+    assert data.stat().st_size > 4 * index.stat().st_size
+    first = load(index)
+    assert load(index) is first and torch.equal(first.module.linear.weight, toy_state["linear.weight"])
+    data.write_bytes(bytes(data.stat().st_size))
+    os.utime(data, ns=(0, 1))
+    assert load(index).module.linear.weight.abs().max() == 0
+    data.unlink()
+    with pytest.raises(ValueError) as caught:
+        load(index)
+    assert str(caught.value) == ("model.ckpt-0.index is no readable weight file: its data file "
+                                 "model.ckpt-0.data-00000-of-00001 is missing; put it beside the index.")
+
+
 def test_half_files_become_float32(tmp_path, toy_system, toy_state):
     torch.save({"EMA": {k: v.half() for k, v in toy_state.items()}, "step": 3}, tmp_path / "half.ckpt")
     net = load(tmp_path / "half.ckpt")
@@ -144,6 +162,8 @@ def test_names_and_folders(tmp_path, toy_system, toy_state):
     (folder / "mine").mkdir(parents=True)
     save_file(toy_state, folder / "mine" / "toy.safetensors")
     (folder / "readme.txt").write_text("no weights")
+    for name in ("model.ckpt-0.data-00000-of-00001", "model.ckpt-0.meta", "checkpoint"):
+        (folder / name).touch()
     (folder / ".unfinished.safetensors").touch()
     assert model_files(runtime) == ["mine/toy.safetensors"]
     assert available("inpainter", runtime)[-1] == "mine/toy.safetensors"
@@ -158,7 +178,11 @@ def test_names_and_folders(tmp_path, toy_system, toy_state):
     ("vitpose-plus-small", "estimator", "detection/vitpose-plus-small/model.safetensors"),
     ("openpose-body", "detector", "mine/body_pose_model.pth"),
     ("face-bisenet", "parser", "79999_iter.pth"),
-    ("triagan-body", "inpainter", "triagan-body.ckpt")])
+    ("triagan-body", "inpainter", "triagan-body.ckpt"),
+    ("deformable-fashion", "transfer", "mine/generator-warp-mask-nn5-cl12.h5"),
+    ("deformable-market", "transfer", "market/generator-warp-mask-nn3-cl12.h5"),
+    ("deformable-prw", "transfer", "prw/generator-warp-mask-nn3-cl12.h5"),
+    ("pg2-market", "transfer", "pg2-market/model.ckpt-0.index")])
 def test_a_published_name_means_its_file_wherever_it_lies(tmp_path, name, role, file):
     runtime = Runtime(root=tmp_path)
     path = tmp_path / "models" / "anyone" / file
@@ -180,12 +204,15 @@ def test_what_is_not_here_yet_says_how_to_get_it(tmp_path):
         "OpenPose, non-commercial).")
     with pytest.raises(FileNotFoundError, match="its link is dead; if you have the file .md5 b649"):
         resolve("triagan-body", "inpainter", Runtime(root=tmp_path))
+    with pytest.raises(FileNotFoundError, match="if you have the file, put it into .* pg2-fashion/model"):
+        resolve("pg2-fashion", "transfer", Runtime(root=tmp_path))
 
 
 def test_what_is_offered():
     assert [row.name for row in offered("inpainter")] == ["triagan-person"], "no dead links"
     assert [row.name for row in offered("detector")][:2] == ["detect-person", "rf-detr-seg-nano"]
     assert [row.name for row in offered("parser", "clothes")] == ["segformer-b2-clothes"]
+    assert {row.status for row in offered("transfer")} <= {"embedded", "manual"}
     assert [row.name for row in offered("parser", "faces")] == ["face-parsing", "face-bisenet"]
 
 

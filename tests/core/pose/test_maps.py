@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 from anyone.core.pose import JOINTS, disc_maps, gaussian_maps, pixel_joints, polygon_mask, pose_mask
-from anyone.core.pose.maps import MASK_LIMBS, inside_polygon
+from anyone.core.pose.maps import MASK_LIMBS
+from anyone.core.pose.parts import inside_polygons
 
 
 def joints(**points: tuple[float, float]) -> torch.Tensor:
@@ -15,6 +16,11 @@ def joints(**points: tuple[float, float]) -> torch.Tensor:
     for name, point in points.items():
         out[JOINTS.index(name)] = torch.tensor(point)
     return out
+
+
+def inside_polygon(corners: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """With half-open rows."""
+    return inside_polygons(corners.double().flip(-1), columns, rows).mT
 
 
 def test_pixel_joints_have_whole_numbers_in_the_middle_of_pixels(person, without):
@@ -67,7 +73,32 @@ def test_pose_mask_covers_the_limb():
     assert (mask & ~open_mask).any()                                              # notches between discs
     assert not (open_mask & ~mask).any()
     # Far outside the picture the limb still crosses it.
-    assert pose_mask(joints(right_elbow=(-1e6, 20), right_wrist=(1e6, 20)), 40, 40)[20].all()
+    for far in (1e6, 1e9):
+        assert pose_mask(joints(right_elbow=(-far, 20), right_wrist=(far, 20)), 40, 40)[20].all()
+
+
+def test_pose_mask_is_the_discs_of_all_points_of_a_limb():
+    """Points are a radius apart or a little more; what is out of sight is left out without being missed."""
+    for start, end in (((-300.0, 7.0), (31.5, 50.25)), ((12.0, -90.0), (12.0, 400.0)), ((5.5, 5.5),) * 2):
+        a, b = (torch.tensor(point, dtype=torch.float64) for point in (start, end))
+        count = max(1, int(math.dist(start, end) / 4))
+        points = torch.stack([*(a + (b - a) * step / count for step in range(count)), b]).trunc()
+        y, x = torch.meshgrid(torch.arange(40), torch.arange(30), indexing="ij")
+        near = (x[..., None] - points[:, 0]).square() + (y[..., None] - points[:, 1]).square() <= 16
+        assert torch.equal(pose_mask(joints(left_hip=start, left_knee=end), 40, 30, closing=1), near.any(-1))
+
+
+@pytest.mark.parametrize("draw", [pose_mask, polygon_mask])
+def test_masks_of_many_people_at_once_are_those_of_each(draw):
+    rng = torch.Generator().manual_seed(6)
+    people = 90 * torch.rand(2, 3, 18, 2, generator=rng) - 20
+    people[torch.rand(2, 3, 18, generator=rng) < 0.3] = torch.nan
+    masks = draw(people, 50, 40)
+    assert masks.shape == (2, 3, 50, 40)
+    for row in range(2):
+        for column in range(3):
+            assert torch.equal(masks[row, column], draw(people[row, column], 50, 40))
+    assert draw(people[:0], 50, 40).shape == (0, 3, 50, 40)
 
 
 def test_polygon_mask_has_discs_at_single_joints():

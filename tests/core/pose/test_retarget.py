@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from anyone.core.pose import JOINTS, LIMBS, Pose, anchor_point, retarget_pose, transform_pose
+from anyone.core.pose import (
+    JOINTS,
+    LIMBS,
+    Pose,
+    anchor_point,
+    retarget_movement,
+    retarget_pose,
+    transform_pose,
+)
 from anyone.core.pose.retarget import bone_lengths, bone_ratios
 
 LEGS = [LIMBS.index(limb) for limb in ((8, 9), (9, 10), (11, 12), (12, 13))]
@@ -111,3 +119,59 @@ def test_no_bone_leaves_the_limit(person):
     assert float(bone_ratios(person, stump)[forearm]) == pytest.approx(size / 2, rel=1e-4)
     assert float(bone_ratios(stump, person)[forearm]) == pytest.approx(2 / size, rel=1e-4)
     assert float(bone_ratios(person, stump, limit=1)[forearm]) == pytest.approx(size, rel=1e-4)
+
+
+def moved_on(pose: Pose, steps: int) -> list[Pose]:
+    """The pose walking right and up, ten and two pixels a step."""
+    return [transform_pose(pose, torch.zeros(2), dx=10 * i, dy=-2 * i) for i in range(steps)]
+
+
+def test_a_movement_starts_where_the_reference_stands_and_steps_in_its_size(person):
+    large = transform_pose(replace(person, width=400, height=500), torch.zeros(2), scale=2, dx=30, dy=7)
+    movement = retarget_movement(moved_on(person, 3), large)
+    for step, pose in enumerate(movement):
+        expected = large.keypoints + torch.tensor([20.0, -4.0]) * step
+        torch.testing.assert_close(pose.keypoints, expected, atol=1e-3, rtol=0)
+        assert (pose.width, pose.height) == (400, 500)
+
+
+@pytest.mark.parametrize("who", ["reference", "movement"])
+def test_without_ankles_necks_meet(person, giant, without, who):
+    movement = moved_on(person, 2)
+    if who == "movement":
+        movement = [without(pose, "right_ankle", "left_ankle") for pose in movement]
+    else:
+        giant = without(giant, "right_ankle", "left_ankle")
+    first, _ = retarget_movement(movement, giant)
+    torch.testing.assert_close(first.keypoints[1], giant.keypoints[1], atol=1e-3, rtol=0)
+
+
+def test_a_movement_is_measured_by_its_middle_and_the_size_by_most_bones(person):
+    """In the first of three poses an arm points at the camera; in the reference, the other."""
+    pointing, other = (person.keypoints.clone() for _ in range(2))
+    pointing[4] = pointing[3] + (pointing[4] - pointing[3]) / 9
+    other[7] = other[6] + (other[7] - other[6]) / 9
+    movement = [replace(person, keypoints=pointing), person, person]
+    reference = transform_pose(replace(person, keypoints=other), torch.zeros(2), scale=3)
+    first, second, _ = retarget_movement(movement, reference, limit=1.1)
+    forearms = [LIMBS.index(limb) for limb in ((3, 4), (6, 7))]
+    old, new = bone_lengths(person), bone_lengths(second)
+    assert torch.allclose(new[forearms], old[forearms] * torch.tensor([3, 3 / 1.1]), rtol=1e-4)
+    others = [limb for limb in range(17) if limb not in forearms]
+    assert torch.allclose(new[others], 3 * old[others], rtol=1e-4)
+    assert float(bone_lengths(first)[forearms[0]]) == pytest.approx(3 * float(old[forearms[0]]) / 9, rel=1e-3)
+
+
+def test_proportions_change_within_the_limit(person, giant):
+    """The giant is twice as large with legs three times as long; most bones say twice."""
+    (pose,) = retarget_movement([person], giant, limit=1.2)
+    ratios = bone_lengths(pose) / bone_lengths(person)
+    assert torch.allclose(ratios[LEGS], torch.tensor(2.4), rtol=1e-4)
+    assert float(ratios[LIMBS.index((2, 3))]) == pytest.approx(2, rel=1e-4)
+
+
+def test_nothing_to_measure_changes_no_size(person, without):
+    head = without(person, *JOINTS[1:])
+    (pose,) = retarget_movement([head], person)
+    assert torch.equal(pose.present, head.present)
+    torch.testing.assert_close(pose.keypoints[0], anchor_point(person, "neck"), atol=1e-3, rtol=0)

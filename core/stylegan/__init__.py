@@ -1,0 +1,1 @@
+"""StyleGAN2: pictures of people or anything else from a latent."""
