@@ -168,6 +168,12 @@ CATALOG: tuple[Published, ...] = (
         ("sean-celebahq.pth", "CelebA-HQ_pretrained/latest_net_G.pth"), "CC BY-NC-SA 4.0", "no", "manual",
         url="https://drive.google.com/file/d/1UMgKGdVqlulfgOBV4Z0ajEwPdgt3_EDK",
         note="The archive CelebA-HQ_pretrained.tar.gz holds it; 1.07 GB. No digest was published."),
+    Published(
+        "deformable-person", "Deformable GAN pose transfer, trained on procedural people", "deformable",
+        "transfer",
+        ("deformable-person.safetensors",), "Apache-2.0", "yes", "embedded",
+        digest="sha256:dc4f6497dcb044be093cd75bf5ae6112e843e2a5e4dbf3962dd77b48f46781c8",
+        size=14_060_916, note="See weights/deformable-person.md."),
     *_TRANSFERS,
 )
 

@@ -106,8 +106,8 @@ def checked(joints: Tensor, name: str) -> Tensor:
     joints = torch.where(joints.isfinite().all(-1, keepdim=True), joints, torch.nan)
     missing = joints[:, list(TORSO)].isnan().flatten(1).any(1)
     if missing.any():
-        number = int(missing.nonzero()[0])
-        raise ValueError(f"The {name} pose needs both shoulders and both hips; pose {number + 1} lacks some.")
+        which = f"; pose {int(missing.nonzero()[0]) + 1} lacks some" if len(joints) > 1 else ""
+        raise ValueError(f"The {name} pose needs both shoulders and both hips{which}.")
     return joints
 
 

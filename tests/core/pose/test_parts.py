@@ -195,6 +195,17 @@ def test_half_pixels_round_away_from_zero():
     assert number.tolist() == [[1, 2, 3, 0], [0, 1, 2, 3]]
 
 
+@pytest.mark.parametrize("size", [(128, 64), (16, 8)])
+def test_spots_are_what_the_sources_say(size, standing, walking):
+    source, target = torch.cat([standing, walking]), torch.cat([walking, standing - 20])
+    geometry = parts.part_geometry(source, target, (128, 64))
+    number, shown = geometry.sources(size)
+    sample, part, place = shown[:, 1:].nonzero().T
+    expected = torch.stack([sample, place, number[sample, part + 1, place]])
+    assert torch.equal(torch.stack(geometry.spots(size)), expected)
+    assert torch.equal(geometry.first.sources(size)[0], number[:, :1])
+
+
 def test_rounding_is_exact_just_below_a_half():
     below = torch.nextafter(torch.tensor(0.5), torch.tensor(0.0))
     assert parts._rounded(torch.stack([below, -below, torch.tensor(-2.5)])).tolist() == [0, 0, -3]
