@@ -20,7 +20,7 @@ from .image import distance_to, fit_mask, image_to_bchw, resize
 from .people import grabcut_people, mask_from_pose, split_mask
 from .people.background import without_person
 from .people.detail import Sitter, Wanted, colours_of, finer_detail, warp_preview
-from .people.frame import GREY, Frame, frame_person
+from .people.frame import GREY, Frame, clean_rim, frame_person, smoothed
 from .pg2 import infer as pg2
 from .pose import Pose, fit_pose
 from .runtime import Progress, Runtime
@@ -195,7 +195,10 @@ class _Studio:
         out.pictures[item], out.source_masks[item] = backdrop.movedim(0, -1), sitter.mask
         if not box.width or not box.height:
             return
-        opacity = _drawn_outline(picture, wanted.pose) if opacity is None else opacity
+        if opacity is None:
+            opacity = _drawn_outline(picture, wanted.pose)
+        else:
+            picture, opacity = clean_rim(picture, opacity), smoothed(opacity)
         laid = wanted.frame.laid(torch.cat([picture * opacity, opacity[None]]), box)         # [4,h',w']
         colours, share = colours_of(laid), _outlined(laid[3], wanted.frame.pixel, self.settings.feather)
         if self.settings.detail:

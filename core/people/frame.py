@@ -32,11 +32,12 @@ class Drawn:
     @classmethod
     def read(cls, planes: Tensor) -> Drawn:
         """Planes [N,3,h,w] or [N,4,h,w] 0..1, the fourth the opacity of a person drawn on grey, whose share
-        of the colours is taken out."""
+        of the colours is taken out: C = a F + (1 - a) grey."""
         colours, opacity = planes[:, :3].float().cpu(), planes[:, 3:].float().cpu()
         if planes.shape[1] == 3:
             return cls(colours, None)
-        return cls(_freed(colours, opacity), opacity[:, 0])
+        freed = GREY + (colours - GREY) / opacity.clamp(min=_LEAST_OPACITY)
+        return cls(freed.clamp(0, 1), opacity[:, 0])
 
     def each(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Picture [3,h,w] and opacity [h,w], one person after the other."""
@@ -44,19 +45,24 @@ class Drawn:
                        strict=False)
 
 
-def _freed(colours: Tensor, opacity: Tensor) -> Tensor:
-    """[N,3,h,w] and [N,1,h,w] -> the person's own colours F of C = a F + (1 - a) grey.
+def clean_rim(picture: Tensor, opacity: Tensor) -> Tensor:
+    """[3,h,w] with [h,w] of `Drawn`: colours of the person within for the person's rim.
 
-    Networks draw soft rims, softer in colour than in opacity, which leaves them greyish: there the colours of
-    the person within take over.
+    Networks draw rims softer in colour than in opacity, which leaves them greyish.
     """
-    freed = (GREY + (colours - GREY) / opacity.clamp(min=_LEAST_OPACITY)).clamp(0, 1)
-    near, inside = (-F.max_pool2d(-opacity, 2 * reach + 1, 1, reach) for reach in (1, _RIM))   # least around
+    near, inside = (-F.max_pool2d(-opacity[None], 2 * reach + 1, 1, reach) for reach in (1, _RIM))   # [1,h,w]
     weight = inside.square() + 0.1 * near.square() + _LEAST_OPACITY * opacity + 1e-6
-    sums = torch.cat([freed * weight, weight], 1)
+    sums = torch.cat([picture * weight, weight])
     for _ in range(2):
         sums = F.avg_pool2d(sums, 2 * _RIM + 1, 1, _RIM)
-    return torch.lerp(sums[:, :3] / sums[:, 3:], freed, inside)
+    return torch.lerp(sums[:3] / sums[3:], picture, (near + inside) / 2)
+
+
+def smoothed(opacity: Tensor) -> Tensor:
+    """[h,w] blurred by a pixel, so that a steepened outline shows no stairs."""
+    taps = torch.tensor([0.25, 0.5, 0.25])
+    padded = F.pad(opacity[None, None], (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(padded, torch.outer(taps, taps)[None, None])[0, 0]
 
 
 # Target joints [N,18,2] in pixels of the frame, and backgrounds [N,3,h,w] for networks that take one.

@@ -20,15 +20,16 @@ class Muon(Optimizer):
 
     Hidden are weights of two or more dimensions, seen as matrices [out, everything else], that are not in
     `others` (first and last layers belong there) and have more than three inputs. Transposed convolutions are
-    one matrix, too: from the inputs that meet in a place to the outputs of all phases there. `lr`: of Muon,
-    relative to weights of norm 1 per output; `adam_lr`: of the others.
+    one matrix, too, where their stride divides the kernel: from the inputs that meet in a place to what all
+    phases put out there. `lr`: of Muon, relative to weights of norm 1 per output; `adam_lr`: of the others.
     """
 
     def __init__(self, net: nn.Module, lr: float, adam_lr: float,
                  others: Iterable[nn.Parameter] = ()) -> None:
         kept = {id(p) for p in others}
         self.strides = {id(module.weight): module.stride for module in net.modules()
-                        if isinstance(module, nn.ConvTranspose2d)}
+                        if isinstance(module, nn.ConvTranspose2d)
+                        and not any(k % s for k, s in zip(module.kernel_size, module.stride, strict=True))}
         hidden = [p for p in net.parameters() if p.ndim > 1 and p.shape[1] > 3 and id(p) not in kept]
         chosen = {id(p) for p in hidden}
         rest = [p for p in net.parameters() if id(p) not in chosen]

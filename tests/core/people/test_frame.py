@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 from anyone.core.people import CropBox, mask_from_pose, tight_box
-from anyone.core.people.frame import TALL, WIDE, Drawn, Frame, frame_person
+from anyone.core.people.frame import TALL, WIDE, Drawn, Frame, clean_rim, frame_person, smoothed
 from anyone.core.pose import Pose
 
 
@@ -129,28 +129,31 @@ def test_a_frame_seen_from_a_window():
     assert torch.allclose(frame.seen_from(window).cut(picture[:, 3:38, 5:45]), frame.cut(picture), atol=1e-6)
 
 
-def drawn_on_grey(colours, opacity):
-    return Drawn.read(torch.cat([opacity * colours + (1 - opacity) * 0.5, opacity], 1))
-
-
 def test_colours_are_freed_from_the_grey():
-    opacity = torch.tensor([1.0, 1, 1, 1, 0.5, 0.2, 0]).expand(1, 1, 9, 7)
-    person = torch.tensor([0.9, 0.1, 0.3])[:, None, None].expand(1, 3, 9, 7)
-    drawn = drawn_on_grey(person, opacity)
-    assert torch.allclose(drawn.picture[..., :6], person[..., :6], atol=1e-2)
-    assert torch.equal(drawn.opacity, opacity[:, 0])
+    person, opacity = torch.tensor([0.9, 0.1, 0.3]), torch.tensor([1.0, 0.5, 0.2, 0.0])
+    planes = torch.cat([opacity * person[:, None] + (1 - opacity) * 0.5, opacity[None]])       # [4,4]
+    drawn = Drawn.read(planes[None, :, None])
+    assert torch.allclose(drawn.picture[0, :, 0, :3], person[:, None].expand(-1, 3), atol=1e-5)
+    assert drawn.picture[0, :, 0, 3].tolist() == [0.5, 0.5, 0.5]
+    assert torch.equal(drawn.opacity[0, 0], opacity)
     picture, share = next(drawn.each())
     assert torch.equal(picture, drawn.picture[0]) and torch.equal(share, drawn.opacity[0])
 
 
-def test_a_rim_softer_in_colour_than_in_opacity_takes_the_colours_within():
-    solid = torch.zeros(1, 1, 20, 20)
-    solid[..., 4:16, 4:16] = 1
-    soft = torch.nn.functional.avg_pool2d(solid, 5, 1, 2)
-    colours = 0.5 + 0.4 * soft.expand(-1, 3, -1, -1)       # 0.9 within, greyer towards the rim
-    drawn = Drawn.read(torch.cat([colours, solid], 1))
-    assert colours[0, 0, 4, 10] < 0.75 and drawn.picture[0, 0, 4, 10] > 0.85
-    assert drawn.picture[0, 0, 10, 10] == pytest.approx(0.9, abs=1e-5)
+def test_a_greyish_rim_takes_the_colours_within():
+    solid = torch.zeros(20, 20)
+    solid[4:16, 4:16] = 1
+    soft = torch.nn.functional.avg_pool2d(solid[None], 5, 1, 2)
+    colours = 0.5 + 0.4 * soft.expand(3, -1, -1)           # 0.9 within, greyer towards the rim
+    clean = clean_rim(colours, solid)
+    assert colours[0, 4, 10] < 0.75 and clean[0, 4, 10] > 0.85
+    assert clean[0, 10, 10] == pytest.approx(0.9, abs=1e-5)
+
+
+def test_smoothing_evens_out_dots():
+    dots = (torch.arange(6)[:, None] + torch.arange(6)).remainder(2).float()
+    assert torch.allclose(smoothed(dots)[1:-1, 1:-1], torch.tensor(0.5))
+    assert torch.equal(smoothed(torch.ones(4, 5)), torch.ones(4, 5))
 
 
 def test_three_planes_have_no_opacity():
