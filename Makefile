@@ -46,7 +46,11 @@ TRIAGAN := run.py train triagan --data runs/pools/tall --base 16 --blocks 1 --ba
 
 SEAN := run.py train sean --data runs/pools/square --width 24 --style 32 --batch 16 --pixel 20 --adversarial-from 1 --bf16 --resume
 
-train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, into runs/ (4 hours on a CPU core)
+DEFORMABLE := run.py train deformable --data runs/pools/pairs --widths 32,64,128,160,160,160 --dropout 0 --adversarial 0 --bf16 --resume
+
+PG2 := run.py train pg2 --data runs/pools/pairs --batch 8 --channels 24 --adversarial-weight 0 --ema-images 600 --bf16 --resume
+
+train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, into runs/ (5 hours on a CPU core)
 	@$(BIN)/python run.py people --out runs/pools/tall --count 6656 --size 144x80
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-36 --size 36x20 --budget 8m --lr 1e-2
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-72 --size 72x40 --budget 14m --lr 1e-2 \
@@ -57,6 +61,14 @@ train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, in
 	@$(BIN)/python run.py train detect --data runs/pools/square --out runs/detect --steps 10400 --bf16 --resume
 	@$(BIN)/python $(SEAN) --out runs/sean-64 --size 64x64 --steps 2025 --muon 0.02
 	@$(BIN)/python $(SEAN) --out runs/sean-128 --size 128x128 --steps 437 --muon 0.01 --grow runs/sean-64/sean.safetensors
+	@$(BIN)/python run.py people --out runs/pools/pairs --count 24000 --size 128x64 --mode studio --views 4 --first-id 300000
+	@$(BIN)/python $(DEFORMABLE) --out runs/deformable-64 --size 64x32 --steps 540 --batch 24 --muon 0.03 --ema-images 1500 \
+		--pixel 20 --nearest 1
+	@$(BIN)/python $(DEFORMABLE) --out runs/deformable-128 --steps 1006 --batch 16 --muon 0.02 --ema-images 1500 \
+		--pixel 20 --nearest 1 --grow runs/deformable-64/deformable.safetensors
+	@$(BIN)/python $(DEFORMABLE) --out runs/deformable --steps 366 --batch 16 --muon 0.01 --ema-images 800 \
+		--pixel 30 --nearest 0.5 --grow runs/deformable-128/deformable.safetensors
+	@$(BIN)/python $(PG2) --out runs/pg2 --budget 25m --muon 0.01 --stage2-from 0.6
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from . import host
 from .inpaint import AnyoneInpaintPerson
-from .load import AnyoneLoadDetector, AnyoneLoadInpainter, AnyoneLoadStyler
+from .load import AnyoneLoadDetector, AnyoneLoadInpainter, AnyoneLoadStyler, AnyoneLoadTransfer
 from .metrics import AnyoneCompareImages
 from .people import AnyoneCropPerson, AnyoneDetectPeople, AnyonePastePerson, AnyoneSyntheticPeople
 from .pose import (
@@ -39,9 +39,10 @@ from .styles import (
     AnyoneRenderRegions,
     AnyoneSaveStyleCodes,
 )
+from .transfer import AnyoneTransferPose
 
 NODES = [
-    AnyoneLoadInpainter, AnyoneLoadDetector, AnyoneLoadStyler,
+    AnyoneLoadInpainter, AnyoneLoadDetector, AnyoneLoadStyler, AnyoneLoadTransfer,
     AnyoneSyntheticPeople, AnyoneDetectPeople, AnyoneCropPerson, AnyonePastePerson,
     AnyonePoseFromJSON, AnyonePoseToJSON, AnyoneDrawPose, AnyoneLoadPose, AnyoneSavePose, AnyonePoseMaps,
     AnyonePoseMask, AnyoneComparePoses,
@@ -51,6 +52,7 @@ NODES = [
     AnyoneEncodeStyles, AnyoneMixStyles, AnyoneInterpolateStyles, AnyoneCrossoverStyles, AnyoneRenderRegions,
     AnyoneLoadStyleCodes, AnyoneSaveStyleCodes,
     AnyoneInpaintPerson,
+    AnyoneTransferPose,
     AnyoneCompareImages,
 ]
 

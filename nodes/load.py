@@ -18,13 +18,16 @@ from ..core.detectors import ROLES, Detector
 from ..core.runtime import Runtime
 from ..core.sean.infer import generator_of, net_regions
 from ..core.sean.styles import block_names
+from ..core.transfers import frame_size
 from . import host
 from .host import Schema, io
-from .wires import DETECTOR, INPAINTER, STYLER, file_stamp
+from .wires import DETECTOR, INPAINTER, STYLER, TRANSFER, file_stamp
 
 INPAINTER_WEIGHTS = "triagan-person"
 DETECTOR_WEIGHTS = "detect-person"
 STYLER_WEIGHTS = "sean-person"
+TRANSFER_WEIGHTS = "deformable-person"
+PG2_WEIGHTS = "pg2-person"
 AUTO, NONE = "auto", "none"
 NO_JOINTS = "Nothing sees joints: choose one of poses, or tick download to let auto fetch one."
 
@@ -39,7 +42,7 @@ class AnyoneLoadInpainter(io.ComfyNode):
             description="Loads a network that paints a person into a hole.",
             inputs=[
                 io.Combo.Input(
-                    "name", options=choices(INPAINTER_WEIGHTS, "inpainter"), default=INPAINTER_WEIGHTS,
+                    "name", options=choices("inpainter", INPAINTER_WEIGHTS), default=INPAINTER_WEIGHTS,
                     optional=True, tooltip="The embedded weights first, then the files in models/anyone."),
             ],
             outputs=[INPAINTER.Output(display_name="inpainter", tooltip="For Inpaint Person.")],
@@ -131,7 +134,7 @@ class AnyoneLoadStyler(io.ComfyNode):
             description="Loads a network that draws region maps, every region in a style of its own (SEAN).",
             inputs=[
                 io.Combo.Input(
-                    "name", options=choices(STYLER_WEIGHTS, "styler"), default=STYLER_WEIGHTS, optional=True,
+                    "name", options=choices("styler", STYLER_WEIGHTS), default=STYLER_WEIGHTS, optional=True,
                     tooltip="The embedded weights first, then published ones, then the files in "
                             "models/anyone."),
             ],
@@ -153,9 +156,43 @@ class AnyoneLoadStyler(io.ComfyNode):
         return io.NodeOutput(net, note, ui={"text": [note]})
 
 
-def choices(embedded: str, role: str) -> list[str]:
+class AnyoneLoadTransfer(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneLoadTransfer",
+            display_name="Load Pose Transfer",
+            category="Anyone/load",
+            description="Loads a network that draws the person of a picture in another pose (Deformable GAN, "
+                        "PG2).",
+            inputs=[
+                io.Combo.Input(
+                    "name", options=choices("transfer", TRANSFER_WEIGHTS, PG2_WEIGHTS),
+                    default=TRANSFER_WEIGHTS, optional=True,
+                    tooltip="The embedded weights first, then published ones, then the files in "
+                            "models/anyone."),
+            ],
+            outputs=[
+                TRANSFER.Output(display_name="transfer", tooltip="For Transfer Pose."),
+                io.String.Output(display_name="note", tooltip="Its licence, its system and its size."),
+            ],
+            search_aliases=["deformable gan", "pg2", "pose transfer", "load gan"],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name=TRANSFER_WEIGHTS):
+        return name and stamp(name, "transfer", host.runtime())
+
+    @classmethod
+    def execute(cls, name=TRANSFER_WEIGHTS):
+        net = load_as(name, "transfer", host.runtime())
+        note = transfer_note(net)
+        return io.NodeOutput(net, note, ui={"text": [note]})
+
+
+def choices(role: str, *embedded: str) -> list[str]:
     """`embedded` always first: the default never moves and the list is never empty."""
-    return list(dict.fromkeys([embedded, *available(role, host.runtime())]))
+    return list(dict.fromkeys([*embedded, *available(role, host.runtime())]))
 
 
 def names(role: str, parses: str = "") -> list[str]:
@@ -202,3 +239,10 @@ def styler_note(net: LoadedNet) -> str:
     about = f" ({row.licence})" if row else ""
     return (f"{net.name}{about} draws {width}x{height}. Regions: {', '.join(net_regions(net))}. Blocks with "
             f"styles: {', '.join(block_names(net)) or 'none'}.")
+
+
+def transfer_note(net: LoadedNet) -> str:
+    height, width = frame_size(net)
+    row = published(net.name, "transfer")
+    about = f" ({row.licence})" if row else ""
+    return f"{net.name}{about}, {net.system.title}, draws {height}x{width}."

@@ -44,15 +44,17 @@ def found_note(counts: list[int]) -> str:
     return found if not empty else f"{found} Nobody in picture {', '.join(empty)}, which stays unchanged."
 
 
-def find_subjects(image: Tensor, mask: Tensor | None, pose: Any, detector: Any) -> Subjects:
+def find_subjects(image: Tensor, mask: Tensor | None, pose: Any, detector: Any,
+                  name: str = "pose") -> Subjects:
     """A mask says where people are, a pose how they stand; the detector or one of them fills in the other.
 
-    There are as many results as the largest of the three batches has items; shorter batches repeat.
+    There are as many results as the largest of the three batches has items; shorter batches repeat. `name`:
+    the input the pose came by.
     """
     pictures = image_to_bchw(image)
     height, width = pictures.shape[-2:]
     masks = read_masks(mask, height, width)
-    frames = [] if pose is None else [frame.scaled(width, height) for frame in read_frames(pose)]
+    frames = [] if pose is None else [frame.scaled(width, height) for frame in read_frames(pose, name)]
     count = max(len(pictures), len(masks), len(frames))
     pictures, masks = cycle_to(pictures, count), cycled(masks, count)
     found = None

@@ -22,6 +22,7 @@ from .host import io
 INPAINTER = io.Custom("ANYONE_INPAINTER")
 DETECTOR = io.Custom("ANYONE_DETECTOR")
 STYLER = io.Custom("ANYONE_STYLER")
+TRANSFER = io.Custom("ANYONE_TRANSFER")
 REGIONS = io.Custom("ANYONE_REGIONS")
 STYLES = io.Custom("ANYONE_STYLES")
 CROP = io.Custom("ANYONE_CROP")

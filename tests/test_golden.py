@@ -156,6 +156,37 @@ def test_latents_have_their_own_tolerance():
         assert check.ok is ok
 
 
+RUNS = {"u8": "at most 1 step on < 20 % of the values for step 0, at most 2 for step 11", "points": "exact",
+        "loss": {"rel": 0.1}, "w": {"abs": 1.0, "abs_first_step": 0.1}, "other": {"abs": 0.5}}
+
+
+@pytest.mark.parametrize(("name", "wrong", "expected"), [
+    ("out.img_step0_u8", [1.0, 0, 0], [True, False]),     # a third of the values
+    ("out.img_step0_u8", [0, 0, 0], [True, True]),
+    ("out.img_step11_s4_u8[fast]", [2.0, 2, 1], [True]),
+    ("out.img_step11_s4_u8", [3.0, 0, 0], [False]),
+    ("out.img_step1_u8", [2.0, 0, 0], [False, False]),    # no words about it: the first ones
+    ("out.run.w", [0, 1.0, 1], [True, True]),
+    ("out.run.w[fast]", [0.2, 0, 0], [True, False]),
+    ("out.w.w", [0.2, 0, 0], [True, False]),              # a run may be called so
+    ("out.w.points", [0.1, 0, 0], [False]),
+    ("out.run.loss", [0.05, 0, 0], [True]),
+    ("out.run.loss_fix", [0.2, 0, 0], [False]),
+    ("out.w.other_thing", [0.6, 0, 0], [False]),
+    ("out.w0", [0.5, 0, 0], [True]),
+])
+def test_tolerances_of_runs(name, wrong, expected):
+    checks = golden.compare(name, torch.ones(3), 1 + torch.tensor(wrong), RUNS, {"run": {}, "w": {}})
+    assert [check.ok for check in checks] == expected
+
+
+def test_latents_after_updates_have_a_tolerance_of_their_own():
+    tolerance = {"rel_to_max": 0.1, "w after updates": {"abs": 0.5}}
+    for name, ok in (("out.run.w", True), ("out.w", False), ("out.run.v", False)):
+        [check] = golden.compare(name, torch.ones(2), torch.full((2,), 1.4), tolerance, ["run"])
+        assert check.ok is ok
+
+
 def test_a_missing_or_misshapen_output_fails():
     for found in (None, torch.zeros(3)):
         [check] = golden.compare("out.b", torch.zeros(2), found, TOLERANCE)

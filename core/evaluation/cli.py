@@ -3,6 +3,7 @@
     python run.py eval images --real DIR --fake DIR [--labels DIR]
     python run.py eval detector [--weights NAME_OR_FILE] [--count 256] [--side 128]
     python run.py eval sean [--weights NAME_OR_FILE] [--count 256]
+    python run.py eval stylegan [--weights NAME_OR_FILE] [--count 1000] [--vgg FILE]
     python run.py eval transfer [--weights NAME_OR_FILE] [--count 256]
     python run.py eval transfer --real DIR --fake DIR [--annotations CSV] [--pairs CSV]
     python run.py eval transfer --real test --fake out --annotations market-annotation-test.csv
@@ -17,8 +18,10 @@ import math
 from pathlib import Path
 
 from ..checkpoints import LoadedNet, load, load_as
+from ..perceptual import Lpips
 from ..runtime import Runtime, TerminalProgress
 from .folders import pair_up, score_pairs, score_regions
+from .generators import score_generator
 from .restyle import score_styler
 from .scenes import SCENES, score_detector
 from .transfer import score_transfer
@@ -28,7 +31,7 @@ from .transfer_folders import COLUMNS, list_cases, score_cases
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    for add in (_add_images, _add_detector, _add_sean, _add_transfer):
+    for add in (_add_images, _add_detector, _add_sean, _add_stylegan, _add_transfer):
         add(subjects)
 
 
@@ -65,6 +68,20 @@ def _add_sean(subjects: argparse._SubParsersAction) -> None:
     _add_weights(sean, "sean-person")
     sean.add_argument("--count", type=int, default=256, help="how many people (default: 256)")
     sean.set_defaults(subject=_sean)
+
+
+def _add_stylegan(subjects: argparse._SubParsersAction) -> None:
+    stylegan = subjects.add_parser(
+        "stylegan", help="how smooth and how orderly a generator's latents are",
+        description="Perceptual path length in w at the ends, as of StyleGAN2, and linear separability in z "
+                    "and w. Papers measure the first with LPIPS (--vgg) and 50000 pairs, and the second with "
+                    "forty classifiers of faces; here the embedded detector takes the place of either, and "
+                    "such scores compare only with each other.")
+    _add_weights(stylegan, "stylegan-person")
+    stylegan.add_argument("--count", type=int, default=1000, help="pairs of latents (default: 1000)")
+    stylegan.add_argument("--vgg", type=Path, metavar="FILE",
+                          help="the lpips package's network for VGG, or torchvision's VGG-16")
+    stylegan.set_defaults(subject=_stylegan)
 
 
 def _add_transfer(subjects: argparse._SubParsersAction) -> None:
@@ -118,6 +135,14 @@ def _net(weights: str, role: str, runtime: Runtime) -> LoadedNet:
 def _sean(args: argparse.Namespace, runtime: Runtime) -> int:
     net = _net(args.weights, "styler", runtime)
     for name, score in score_styler(net, count=args.count, runtime=Runtime(runtime.device)).items():
+        print(f"{name:16}{score:.4f}")
+    return 0
+
+
+def _stylegan(args: argparse.Namespace, runtime: Runtime) -> int:
+    net, features = _net(args.weights, "generator", runtime), Lpips.vgg16(args.vgg) if args.vgg else None
+    scores = score_generator(net, count=args.count, features=features, runtime=Runtime(runtime.device))
+    for name, score in scores.items():
         print(f"{name:16}{score:.4f}")
     return 0
 

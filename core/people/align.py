@@ -2,6 +2,8 @@
 resolution, every pixel for itself with its surroundings."""
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,9 +52,13 @@ def _slopes(planes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def blurred(planes: Tensor, reach: int) -> Tensor:
-    """[B,C,h,w], means over squares; the border is repeated."""
-    side, wide = 2 * reach + 1, F.pad(planes, (reach,) * 4, mode="replicate")
-    return F.avg_pool2d(F.avg_pool2d(wide, (side, 1), 1), (1, side), 1)
+    """[B,C,h,w], means over squares; the border is repeated. Sums of slices: pooling is slower on a CPU."""
+    wide, side = F.pad(planes, (reach,) * 4, mode="replicate"), 2 * reach + 1
+    for axis in (2, 3):
+        length = wide.shape[axis] - 2 * reach
+        slices = (wide.narrow(axis, start, length) for start in range(side))
+        wide = reduce(torch.add, slices) / side
+    return wide
 
 
 def sampled(planes: Tensor, points: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..pose.maps import disc_maps
+
+MAPS, COORDINATES, ENCODED = "maps", "coordinates", "encoded"
 Levels = Any                                              # an nn.ModuleList whose elements' type matters
 _COARSEST = 8                                             # rows of G1's coarsest maps
 
@@ -24,8 +27,11 @@ class Config:
     """Hyper-parameters, the published ones for Market-1501. All can be read from the shapes of the tensors.
 
     `height`, `width`: of the pictures; the height is a power of two from 32 on, the width a multiple of an
-    eighth of it. `channels`: at full size. `code`: length of the bottleneck's code. `joints`: pose maps.
-    `first_skip`: whether G2 hands the features of its first level on.
+    eighth of it. `channels`: at full size. `code`: length of the bottleneck's code. `joints`: of a pose.
+    `first_skip`: whether G2 hands the features of its first level on. `outputs`: 3 as published; 4 with the
+    person's opacity, for networks trained on people lifted out of their pictures. `pose`: how G1 learns of it
+    (section 4 of the paper): MAPS beside the picture, or a vector beside the code, made from COORDINATES by
+    fully connected layers or from the maps by an encoder of their own (ENCODED).
     """
 
     height: int = 128
@@ -34,8 +40,12 @@ class Config:
     code: int = 64
     joints: int = 18
     first_skip: bool = False
+    outputs: int = 3
+    pose: str = MAPS
 
     def __post_init__(self) -> None:
+        if self.outputs not in (3, 4):
+            raise ValueError(f"PG2 draws 3 planes, or 4 with the opacity, not {self.outputs}.")
         if self.height < 32 or self.height.bit_count() != 1 or self.width < 1 or self.width % self.scale:
             raise ValueError(f"PG2 needs a height of 32, 64, 128, .. and a width that is a multiple of an "
                              f"eighth of it, not {self.height}x{self.width}.")
@@ -84,30 +94,21 @@ class Level(nn.Module):
         return F.relu(self.conv2(F.relu(self.conv1(x))))
 
 
-class G1(nn.Module):
-    """Stage 1: a residual encoder, a code of the whole picture, a residual decoder with skips."""
+class Encoder(nn.Module):
+    """Planes -> features of all levels, and a code of the whole; every level adds to what it was given."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, planes: int) -> None:
         super().__init__()
-        self.config, channels = config, config.channels
-        widths = [channels * (level + 1) for level in range(config.levels)]        # finest first
-        pixels = math.prod(config.coarsest)
-        self.first = SameConv(3 + config.joints, channels)
+        widths = [config.channels * (level + 1) for level in range(config.levels)]  # finest first
+        self.first = SameConv(planes, config.channels)
         self.encoder: Levels = nn.ModuleList(
             Level(width, width, SameConv(width, wider, stride=2)) for width, wider in pairwise(widths))
         self.encoder.append(Level(widths[-1], widths[-1]))
-        self.encode = nn.Linear(widths[-1] * pixels, config.code)
-        self.decode = nn.Linear(config.code, channels * pixels)
-        inputs = [channels + widths[-1]] + [2 * skip for skip in widths[-2::-1]]   # coarsest first
-        self.decoder: Levels = nn.ModuleList(
-            Level(both, both, SameConv(both, skip, 1))
-            for both, skip in zip(inputs, widths[-2::-1], strict=False))
-        self.decoder.append(Level(inputs[-1], inputs[-1]))
-        self.last = SameConv(inputs[-1], 3)
+        self.encode = nn.Linear(widths[-1] * math.prod(config.coarsest), config.code)
 
-    def features(self, image: Tensor, pose: Tensor) -> list[Tensor]:
-        """The skips, finest first: [B,C,H,W], [B,2C,H/2,W/2], ..; arguments as of `forward`."""
-        x, skips = F.relu(self.first(torch.cat([image, pose], 1))), []
+    def features(self, planes: Tensor) -> list[Tensor]:
+        """[B,P,H,W] -> finest first: [B,C,H,W], [B,2C,H/2,W/2], ..."""
+        x, skips = F.relu(self.first(planes)), []
         for level in self.encoder:
             x = x + level.pair(x)
             skips.append(x)
@@ -115,11 +116,35 @@ class G1(nn.Module):
         return skips
 
     def code(self, coarsest: Tensor) -> Tensor:
-        """The last skip [B,RC,8,W/s] -> [B,code]; its values go in by row, column, channel."""
+        """The last features [B,RC,8,W/s] -> [B,code]; their values go in by row, column, channel."""
         return self.encode(coarsest.permute(0, 2, 3, 1).flatten(1))
 
+
+class PoseEncoder(Encoder):
+    """The maps of a pose [B,J,H,W] -> its vector [B,code]."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.code(self.features(maps)[-1])
+
+
+class G1(Encoder):
+    """Stage 1: a residual encoder, a code of the whole picture, a residual decoder with skips."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, 3 + (config.joints if config.pose == MAPS else 0))
+        self.config, channels = config, config.channels
+        skips = [channels * (level + 1) for level in range(config.levels)][::-1]   # coarsest first
+        self.pose = pose_embedding(config)
+        self.decode = nn.Linear(config.code * (1 if self.pose is None else 2),
+                                channels * math.prod(config.coarsest))
+        inputs = [channels + skips[0]] + [2 * skip for skip in skips[1:]]
+        self.decoder: Levels = nn.ModuleList(
+            Level(both, both, SameConv(both, skip, 1)) for both, skip in zip(inputs, skips[1:], strict=False))
+        self.decoder.append(Level(inputs[-1], inputs[-1]))
+        self.last = SameConv(inputs[-1], config.outputs)
+
     def draw(self, code: Tensor, skips: list[Tensor]) -> Tensor:
-        """Code and skips -> coarse pictures [B,3,H,W]."""
+        """Code (and embedded pose) and skips -> coarse pictures [B,outputs,H,W]."""
         x = self.decode(code).unflatten(1, (*self.config.coarsest, -1)).permute(0, 3, 1, 2)   # [B,C,8,W/s]
         for level, skip in zip(self.decoder, reversed(skips), strict=True):
             x = torch.cat([x, skip], 1)
@@ -128,20 +153,46 @@ class G1(nn.Module):
         return self.last(x)
 
     def forward(self, image: Tensor, pose: Tensor) -> Tensor:
-        """Pictures [B,3,H,W] and the wanted poses' maps [B,18,H,W], -1 or 1 -> coarse pictures [B,3,H,W]."""
-        skips = self.features(image, pose)
-        return self.draw(self.code(skips[-1]), skips)
+        """Pictures [B,3,H,W] and `network_pose` of the wanted poses -> coarse pictures [B,outputs,H,W]."""
+        skips = self.features(image if self.pose is not None else torch.cat([image, pose], 1))
+        code = self.code(skips[-1])
+        return self.draw(code if self.pose is None else torch.cat([code, self.pose(pose)], 1), skips)
+
+
+def pose_embedding(config: Config) -> nn.Module | None:
+    """What turns `network_pose` into a vector [B,code]; None where the maps lie beside the picture."""
+    if config.pose == ENCODED:
+        return PoseEncoder(config, config.joints)
+    if config.pose == MAPS:
+        return None
+    width = config.channels
+    return nn.Sequential(nn.Linear(3 * config.joints, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
+                         nn.Linear(width, config.code))
+
+
+def network_pose(joints: Tensor, config: Config) -> Tensor:
+    """Joints [B,J,2] x, y of pixels whose centres lie at integers, NaN = missing -> what G1 takes.
+
+    Discs [B,J,H,W] of -1 and 1; for COORDINATES [B,3J]: all x and y, -1..1 across the picture, and whether
+    the joint is there (0 or 1; a missing one lies at 0).
+    """
+    if config.pose != COORDINATES:
+        return 2 * disc_maps(joints, config.height, config.width) - 1
+    placed = (2 * joints + 1) / joints.new_tensor([config.width, config.height]) - 1
+    there = joints.isfinite().all(-1, keepdim=True)
+    return torch.cat([torch.where(there, placed, 0), there.to(placed)], -1).mT.flatten(1)
 
 
 class G2(nn.Module):
-    """Stage 2: coarse pictures and given ones, [B,3,H,W] each -> the difference that adds the detail."""
+    """Stage 2: coarse pictures [B,outputs,H,W] and given ones [B,3,H,W] -> the difference that adds the
+    detail, [B,outputs,H,W]."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config, channels = config, config.channels
         widths = [channels * (level + 1) for level in range(config.levels - 2)]    # finest first
         inputs = [channels, *widths[:-1]]
-        self.first = SameConv(6, channels)
+        self.first = SameConv(config.outputs + 3, channels)
         self.encoder: Levels = nn.ModuleList(
             Level(before, width, SameConv(width, width, stride=2))
             for before, width in zip(inputs[:-1], widths[:-1], strict=True))
@@ -150,7 +201,7 @@ class G2(nn.Module):
         deeper = [widths[-1]] + [channels] * (len(widths) - 1)                     # coarsest first
         self.decoder: Levels = nn.ModuleList(
             Level(below + skip, channels) for below, skip in zip(deeper, reversed(skips), strict=True))
-        self.last = SameConv(channels, 3)
+        self.last = SameConv(channels, config.outputs)
 
     def forward(self, coarse: Tensor, image: Tensor) -> Tensor:
         x, skips = F.relu(self.first(torch.cat([coarse, image], 1))), []
@@ -184,13 +235,13 @@ class PG2(nn.Module):
         return self
 
     def forward(self, image: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures [B,3,H,W] and the wanted poses' maps [B,18,H,W] of -1 and 1 (2 * `disc_maps` - 1) ->
-        coarse and refined pictures [B,3,H,W]. ValueError for another size."""
+        """Pictures [B,3,H,W] and `network_pose` of the wanted poses -> coarse and refined pictures
+        [B,outputs,H,W]. ValueError for another size."""
         size = self.config.height, self.config.width
-        if image.shape[2:] != size or pose.shape[2:] != size:
-            raise ValueError(f"This PG2 draws {size[0]}x{size[1]} (height x width); the picture is "
-                             f"{image.shape[2]}x{image.shape[3]}, the pose maps "
-                             f"{pose.shape[2]}x{pose.shape[3]}.")
+        for name, planes in (("picture", image), ("pose", pose)):
+            if planes.ndim == 4 and planes.shape[2:] != size:
+                raise ValueError(f"This PG2 draws {size[0]}x{size[1]} (height x width); the {name} is "
+                                 f"{planes.shape[2]}x{planes.shape[3]}.")
         coarse = self.g1(image, pose)
         return coarse, coarse + self.g2(coarse, image)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..checkpoints.strict import check_state
 from ..checkpoints.system import StateDict, System
-from .network import PG2, Config
+from .network import COORDINATES, ENCODED, MAPS, PG2, Config
 
 TITLE = "PG2 pose transfer"
 _STAGES = {"Pose_AE": "g1", "UAEnoFC": "g2"}
@@ -71,15 +71,27 @@ def read_config(state: StateDict) -> Config:
         raise ValueError(f"The weights do not fit a {TITLE}: stage 1 has {levels} levels, expected are 3 to "
                          f"{_MOST_LEVELS}.")
     channels, planes, *_ = _shape(state, "g1.first.weight", 4)
-    values, code = _shape(state, "g1.decode.weight", 2)
+    code, _ = _shape(state, "g1.encode.weight", 2)
+    values, _ = _shape(state, "g1.decode.weight", 2)
+    outputs, *_ = _shape(state, "g1.last.weight", 4)
     _, inside_last, *_ = _shape(state, f"g2.decoder.{levels - 3}.conv1.weight", 4)
     columns, rest = divmod(values, 8 * channels)
     if rest:
         raise ValueError(f"The weights do not fit a {TITLE}: g1.decode makes {values} values, expected is a "
                          f"multiple of {8 * channels}.")
     scale = 1 << levels - 1
-    return Config(height=8 * scale, width=columns * scale, channels=channels, code=code, joints=planes - 3,
-                  first_skip=inside_last > channels)
+    pose, joints = _read_pose(state, planes)
+    return Config(height=8 * scale, width=columns * scale, channels=channels, code=code, joints=joints,
+                  first_skip=inside_last > channels, outputs=outputs, pose=pose)
+
+
+def _read_pose(state: StateDict, planes: int) -> tuple[str, int]:
+    """How G1 learns of the pose, and of how many joints. `planes`: what its first layer takes."""
+    if "g1.pose.first.weight" in state:
+        return ENCODED, _shape(state, "g1.pose.first.weight", 4)[1]
+    if "g1.pose.0.weight" in state:
+        return COORDINATES, _shape(state, "g1.pose.0.weight", 2)[1] // 3
+    return MAPS, planes - 3
 
 
 def _shape(state: StateDict, name: str, rank: int) -> torch.Size:

@@ -228,7 +228,7 @@ def test_feather_fades_the_outline_inwards(oracle, pose, step):
     hard, soft = (transfer(oracle().net, photograph(pose), [pose], [step], feather=width).mask[0]
                   for width in (0.0, 4.0))
     assert (soft <= hard).all() and torch.equal(soft > 0, hard >= 0.5)
-    assert ((soft > 0) & (soft < 1)).sum() > 2 * ((hard > 0) & (hard < 1)).sum()
+    assert soft.sum() < 0.8 * hard.sum()
 
 
 @pytest.mark.parametrize("dx", [-30, 90, 4000])

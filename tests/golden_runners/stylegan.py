@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from anyone.core.drag import Box, DragSettings, Session
 from anyone.core.drag.fast import CroppedMap
 from anyone.core.drag.plain import WholeMap
-import torch.nn.functional as F
 from anyone.core.stylegan import weights
 from anyone.core.stylegan.discriminator import Discriminator, add_deviation
 from anyone.core.stylegan.drag import DragSource
@@ -21,6 +20,7 @@ from anyone.core.stylegan.infer import sample_w
 from anyone.core.stylegan.layers import binomial_filter
 from anyone.core.stylegan.network import Generator
 from anyone.core.stylegan.project import ProjectionSettings, Projector, Statistics, noise_planes
+from anyone.core.stylegan.windows import drag_source
 from torch import Tensor
 
 PICTURE = re.compile(r"out\.(?:img|feat(?P<block>\d+))(?:_psi(?P<psi>\d+)|_mix(?P<mix>\d+)"
@@ -28,7 +28,7 @@ PICTURE = re.compile(r"out\.(?:img|feat(?P<block>\d+))(?:_psi(?P<psi>\d+)|_mix(?
 LATENT = re.compile(r"out\.(?P<kind>w|ws|w0|w_c0)(?:_psi(?P<psi>\d+))?(?:_cut(?P<cut>\d+))?")
 SEED = re.compile(r"RandomState\((\d+)\)\.randn\(1, ?(\d+)\).* psi ([\d.]+)")
 LOOK = re.compile(r"out\.(?:drag_img|(?:drag_feat|feat(?=\d_step0))(?P<block>\d+)).*")
-DRAGS = {"": (DragSource, WholeMap), "[fast]": (DragSource, CroppedMap)}
+DRAGS = {"": (DragSource, WholeMap), "[fast]": (drag_source, CroppedMap)}
 MakeGenerator = Callable[[str | None], Any]               # conv_clamp, None for that of the case -> generator
 
 
@@ -197,25 +197,26 @@ def run_drag(case: Any) -> dict[str, Tensor]:
     seed, width, psi = SEED.search(case.json["start"]).groups()
     z = torch.from_numpy(np.random.RandomState(int(seed)).randn(1, int(width)))
     ws = generator.mapping(z, psi=float(psi))
-    return {"out.w0": ws[0]} | drags(case, generator, ws)
+    return {"out.w0": ws[0]} | drags(case, generator, ws, ws)
 
 
 def run_human(case: Any) -> dict[str, Tensor]:
     generator = FastGenerator(weights.read_generator(tree(case)))
-    return run_generator(case) | drags(case, generator, generator.mapping(case.inputs["in.z"][:1], psi=0.7))
+    seen, start = (generator.mapping(case.inputs["in.z"][:1], psi=psi) for psi in (1, 0.7))
+    return run_generator(case) | drags(case, generator, seen, start)
 
 
-def drags(case: Any, generator: FastGenerator, ws: Tensor) -> dict[str, Tensor]:
-    """What dragging sees of the latent `ws`, and all runs; both forms of the loop, each on its network."""
+def drags(case: Any, generator: FastGenerator, seen: Tensor, start: Tensor) -> dict[str, Tensor]:
+    """What dragging sees of one latent, and all runs from another; both forms of the loop and the network."""
     found = {}
     for form, (make_source, look) in DRAGS.items():
         for name in case.expected:
             match = LOOK.fullmatch(name)
             if match:
-                source = make_source(generator, ws, int(match["block"] or 0))
+                source = make_source(generator, seen, int(match["block"] or 0))
                 found[name + form] = thinned(canvas(source, match["block"]), name, case.about(name))
         for run, about in case.json["runs"].items():
-            source = make_source(generator, ws, about["feature_idx"])
+            source = make_source(generator, start, about["feature_idx"])
             values = one_run(case, run, source, look)
             found |= {name + form: value for name, value in values.items() if name in case.expected}
     return found
@@ -232,7 +233,7 @@ def thinned(value: Tensor, name: str, about: str) -> Tensor:
     """As `cut`; where the text has no slices, the name does: "_c8_s2"."""
     channels, pixels = (int(match[1]) if match else 1 for match in
                         (re.search(rf"_{letter}(\d+)", name) for letter in "cs"))
-    return cut(value, about) if "::" in about else value[:, ::channels, ::pixels, ::pixels]
+    return cut(value, about) if "::" in about else value[..., ::channels, ::pixels, ::pixels]
 
 
 def one_run(case: Any, run: str, source: DragSource, look: Any) -> dict[str, Tensor]:
@@ -249,9 +250,9 @@ def one_run(case: Any, run: str, source: DragSource, look: Any) -> dict[str, Ten
                        "loss_motion": step.motion, "loss_fix": step.fixed, "loss": step.loss,
                        "w": session.parameter.detach().clone()})
         for name in case.expected:
-            if name.startswith(f"out.img_step{count}_") and case.about(name).endswith(f"run {run}"):
-                picture = source.generator.picture(source.latent(step.rows))[0]
-                found[name] = cut((picture * 127.5 + 128).clamp(0, 255).byte(), case.about(name))
+            if name.startswith(f"out.img_step{count}_") and re.search(rf"run {run}\b", case.about(name)):
+                picture = source.generator.picture(source.latent(step.rows))[0] * 127.5 + 128
+                found[name] = thinned(picture.clamp(0, 255).byte(), name, case.about(name))
         if step.arrived:
             break
     found |= {f"out.{run}.{what}": torch.stack([torch.as_tensor(step[what]) for step in series])
@@ -272,7 +273,8 @@ def free(case: Any, mask: str, source: DragSource) -> Tensor | None:
 
 
 RUNNERS = {
-    "stylegan2-small": run_generator, "stylegan2-256": run_generator, "stylegan2-human": run_human, "drag-trace": run_drag,
+    "stylegan2-small": run_generator, "stylegan2-256": run_generator, "stylegan2-human": run_human,
+    "drag-trace": run_drag,
     "stylegan2-rosinality": run_generator, "stylegan2-cond": run_conditional,
     "stylegan2-discriminator": run_discriminator, "stylegan2-projector": run_projector,
 }

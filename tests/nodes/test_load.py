@@ -8,14 +8,19 @@ import shutil
 import pytest
 import torch
 from anyone.core.checkpoints import LoadedNet
+from anyone.core.deformable.network import Config, Generator
 from anyone.core.detectors import detect_people
+from anyone.core.pg2.network import PG2
+from anyone.core.pg2.network import Config as PG2Config
 from anyone.core.runtime import Runtime
 from anyone.nodes import (
     AnyoneCropPerson,
     AnyoneDetectPeople,
     AnyoneLoadDetector,
     AnyoneLoadInpainter,
+    AnyoneLoadTransfer,
     AnyoneParseRegions,
+    AnyoneTransferPose,
 )
 from safetensors.torch import load_file, save_file
 
@@ -230,3 +235,39 @@ def test_a_bare_network_is_a_detector_too(run, put, photograph):
     net = run(AnyoneLoadDetector, name="detection/n/model.safetensors", poses="none").args[0].finder
     assert isinstance(net, LoadedNet)
     assert run(AnyoneDetectPeople, image=photograph, detector=net).args[1].any()
+
+
+@pytest.fixture
+def transfers(models):
+    """Beside them a small network of each system that transfers poses."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        deformable = Generator(Config(widths=(2, 3, 3, 4), outputs=4))
+    save_file(deformable.state_dict(), models / "mine" / "moves.safetensors", {"size": "64x32"})
+    pg2 = PG2(PG2Config(height=32, width=16, channels=4, code=3)).initialise(1)
+    save_file(pg2.state_dict(), models / "mine" / "stages.safetensors")
+    return models
+
+
+def test_pose_transfer_of_either_system_loads_and_draws(run, transfers, image, pose):
+    assert offered(AnyoneLoadTransfer)[:2] == ["deformable-person", "pg2-person"]
+    assert offered(AnyoneLoadTransfer)[-2:] == ["mine/stages.safetensors", "other.safetensors"]
+    notes = []
+    for name in ("mine/moves.safetensors", "mine/stages.safetensors"):
+        net, note = run(AnyoneLoadTransfer, name=name).args
+        picture, mask, *_ = run(AnyoneTransferPose, image=image, transfer=net, target_pose=pose,
+                                source_pose=pose).args
+        assert mask.any() and (picture[mask > 0] != image[mask > 0]).any()
+        notes.append(note)
+    assert notes == ["mine/moves.safetensors, Deformable GAN pose transfer, draws 64x32.",
+                     "mine/stages.safetensors, PG2 pose transfer, draws 32x16."]
+
+
+def test_other_networks_transfer_no_poses(run, transfers):
+    with pytest.raises(ValueError, match="holds a TriA-GAN person inpainter, which is no transfer"):
+        run(AnyoneLoadTransfer, name="mine/small.safetensors")
+    with pytest.raises(FileNotFoundError, match="no transfer none.h5; there is .*mine/moves.safetensors"):
+        run(AnyoneLoadTransfer, name="none.h5")
+    before = AnyoneLoadTransfer.fingerprint_inputs(name="mine/moves.safetensors")
+    os.utime(transfers / "mine" / "moves.safetensors", ns=(1, 1))
+    assert AnyoneLoadTransfer.fingerprint_inputs(name="mine/moves.safetensors") != before

@@ -7,13 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from anyone.core.checkpoints import load_as
+from anyone.core.checkpoints import load, load_as
 from anyone.core.evaluation import cli
 from anyone.core.evaluation.features import detector_features
 from anyone.core.evaluation.folders import pair_up, score_pairs
+from anyone.core.evaluation.generators import score_generator
 from anyone.core.metrics.images import psnr, rmse, ssim
 from anyone.core.runtime import Runtime
+from anyone.core.stylegan.network import Config, Generator
 from PIL import Image
+from safetensors.torch import save_file
 
 
 def run(capsys, *words):
@@ -144,3 +147,13 @@ def test_label_maps_add_the_parsers_columns(capsys, tmp_path):
     code, out = run(capsys, "images", *folders)
     scores = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert code == 0 and float(scores["pixel_accuracy"]) == 0.5 and float(scores["miou"]) == 0.25
+
+
+def test_the_scores_of_a_generator(tmp_path, capsys):
+    generator = Generator(Config(channels=(4, 4, 4), z=6, mapping=(7,))).initialise(1)
+    save_file(generator.state_dict(), tmp_path / "tiny.safetensors")
+    code, text = run(capsys, "stylegan", "--weights", tmp_path / "tiny.safetensors", "--count", "3")
+    net = load(tmp_path / "tiny.safetensors")
+    expected = score_generator(net, count=3, runtime=Runtime("cpu"))
+    found = {name: float(score) for name, score in map(str.split, text.splitlines())}
+    assert code == 0 and found == pytest.approx(expected, abs=1e-4, rel=1e-4)

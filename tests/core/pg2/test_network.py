@@ -5,6 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from anyone.core.pg2.network import (
+    COORDINATES,
+    ENCODED,
     FASHION,
     G1,
     G2,
@@ -16,6 +18,7 @@ from anyone.core.pg2.network import (
     discriminator_loss,
     generator_loss,
     mask_l1,
+    network_pose,
 )
 
 
@@ -54,7 +57,7 @@ def test_odd_padding_goes_to_the_end(size, stride, sums):
 
 def test_the_code_reads_rows_columns_channels(make_net):
     net = make_net(width=16)
-    skip = net.g1.features(*inputs(net, 1))[-1]                                    # [1,12,8,4]
+    skip = net.g1.features(torch.cat(inputs(net, 1), 1))[-1]                                    # [1,12,8,4]
     with torch.no_grad():
         net.g1.encode.weight.zero_()
         net.g1.encode.weight[0, (5 * 4 + 2) * 12 + 7] = 1                         # row 5, column 2, channel 7
@@ -64,7 +67,7 @@ def test_the_code_reads_rows_columns_channels(make_net):
 
 def test_the_code_reaches_the_coarse_picture(make_net):
     net = make_net()
-    skips = net.g1.features(*inputs(net, 1))
+    skips = net.g1.features(torch.cat(inputs(net, 1), 1))
     flat = [torch.zeros_like(skip) for skip in skips]
     code = net.g1.code(skips[-1])
     assert not torch.equal(net.g1.draw(code, flat), net.g1.draw(2 * code, flat))
@@ -93,9 +96,13 @@ def test_whether_g2_hands_its_first_features_on(make_net, first_skip):
     assert len(net.decoder) == 2
 
 
-def test_every_weight_learns(make_net):
-    net = make_net(height=64, width=16, first_skip=True)
-    coarse, refined = net(*inputs(net))
+@pytest.mark.parametrize("changes", [{"height": 64, "width": 16, "first_skip": True}, {"pose": COORDINATES},
+                                     {"pose": ENCODED, "outputs": 4}])
+def test_every_weight_learns(make_net, changes):
+    net = make_net(**changes)
+    height, width = net.config.height, net.config.width
+    joints = torch.rand(4, 18, 2, generator=torch.Generator().manual_seed(2)) * torch.tensor([width, height])
+    coarse, refined = net(inputs(net, 4)[0], network_pose(joints, net.config))
     (coarse.square().mean() + refined.square().mean()).backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in net.parameters())
 
@@ -109,8 +116,46 @@ def test_sizes_without_a_network(height, width):
 def test_pictures_of_another_size(make_net):
     net = make_net()
     image, pose = inputs(net)
-    with pytest.raises(ValueError, match="draws 32x8 .* the picture is 8x32, the pose maps 32x8"):
+    with pytest.raises(ValueError, match="draws 32x8 .* the picture is 8x32"):
         net(image.mT, pose)
+    with pytest.raises(ValueError, match="draws 32x8 .* the pose is 16x8"):
+        net(image, pose[:, :, :16])
+
+
+def test_the_fourth_plane_is_refined_like_the_others(make_net):
+    net = make_net(outputs=4)
+    image, pose = inputs(net)
+    coarse, refined = net(image, pose)
+    assert coarse.shape == refined.shape == (2, 4, 32, 8)
+    assert net.g2.first.in_channels == 7, "the coarse opacity is seen by stage 2"
+    torch.testing.assert_close(refined[:, 3], coarse[:, 3] + net.g2(coarse, image)[:, 3])
+    with pytest.raises(ValueError, match="3 planes, or 4 with the opacity, not 5"):
+        make_net(outputs=5)
+
+
+@pytest.mark.parametrize("pose", [COORDINATES, ENCODED])
+def test_an_embedded_pose_reaches_the_picture_through_the_code_alone(make_net, pose):
+    net = make_net(pose=pose)
+    joints = torch.rand(2, 18, 2, generator=torch.Generator().manual_seed(3)) * torch.tensor([8.0, 32.0])
+    image = inputs(net, 1)[0]
+    assert net.g1.first.in_channels == 3
+    pictures = [net(image, network_pose(joints[row:row + 1], net.config))[0] for row in (0, 1)]
+    assert (pictures[0] - pictures[1]).abs().max() > 1e-4
+    with torch.no_grad():
+        net.g1.decode.weight[:, net.config.code:] = 0
+    same = [net(image, network_pose(joints[row:row + 1], net.config))[0] for row in (0, 1)]
+    assert torch.equal(*same)
+
+
+def test_what_the_network_is_told_of_a_pose(make_net):
+    joints = torch.full((1, 18, 2), torch.nan)
+    joints[0, 0], joints[0, 3] = torch.tensor([2.0, 9.0]), torch.tensor([7.5, -0.5])
+    maps = network_pose(joints, make_net().config)
+    assert maps.shape == (1, 18, 32, 8) and maps[0, 0, 9, 2] == 1 and (maps[:, 1] == -1).all()
+    torch.testing.assert_close(network_pose(joints, make_net(pose=ENCODED).config), maps)
+    x, y, there = network_pose(joints, make_net(pose=COORDINATES).config).unflatten(1, (3, 18))[0]
+    assert (x[0], y[0]) == (5 / 8 - 1, 19 / 32 - 1) and (x[3], y[3]) == (1, -1), "the corner of the picture"
+    assert there.nonzero()[:, 0].tolist() == [0, 3] and not x[1] and not y[1]
 
 
 def test_random_start():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from anyone.core.checkpoints import load
 from anyone.core.checkpoints.tf_bundle import read_bundle
-from anyone.core.pg2.network import FASHION, MARKET, PG2
+from anyone.core.pg2.network import COORDINATES, ENCODED, FASHION, MARKET, PG2
 from anyone.core.pg2.weights import build, read_config, select
 from safetensors.torch import save_file
 
@@ -77,7 +77,8 @@ def test_a_checkpoint_that_tensorflow_wrote_is_recognised():
 
 @pytest.mark.parametrize("changes", [
     {}, {"height": 64, "width": 24}, {"first_skip": True}, {"height": 64, "width": 8, "first_skip": True},
-    {"channels": 3, "code": 5, "joints": 2}])
+    {"channels": 3, "code": 5, "joints": 2}, {"outputs": 4}, {"pose": COORDINATES, "joints": 5},
+    {"pose": ENCODED, "outputs": 4, "joints": 7}])
 def test_hyper_parameters_come_from_the_shapes(make_net, changes):
     net = make_net(**changes)
     assert read_config(net.state_dict()) == net.config
@@ -91,6 +92,13 @@ def test_files_of_our_own_load_by_recognition(make_net, tmp_path):
     assert (loaded.system.name, loaded.system.role) == ("pg2", "transfer")
     torch.testing.assert_close(loaded.module.state_dict(), net.state_dict())
     assert not loaded.module.training
+
+
+def test_published_checkpoints_load(make_net, tmp_path, save_bundle):
+    net = make_net()
+    loaded = load(save_bundle(tmp_path / "model.ckpt-0.index", published(net)))
+    assert (loaded.system.name, loaded.name, loaded.module.config) == ("pg2", "model.ckpt-0", net.config)
+    torch.testing.assert_close(loaded.module.state_dict(), net.state_dict(), rtol=0, atol=0)
 
 
 def test_other_files_are_others():
@@ -109,6 +117,9 @@ def test_other_files_are_others():
     ({"g1.decode.weight": torch.zeros(31, 3)}, "g1.decode makes 31 values, expected is a multiple of 32"),
     ({f"g1.encoder.{level}.conv1.weight": torch.zeros(1) for level in range(40)}, "stage 1 has 40 levels"),
     ({"g1.encoder.2.conv1.weight": None}, "stage 1 has 2 levels"),
+    ({"g1.last.weight": torch.zeros(5, 8, 3, 3)}, "draws 3 planes, or 4 with the opacity, not 5"),
+    ({"g1.pose.0.weight": torch.zeros(4)}, "g1.pose.0.weight is missing or of an impossible shape"),
+    ({"g1.pose.first.weight": torch.zeros(4, 18, 3, 3)}, "missing .g1.pose"),
 ])
 def test_weights_that_do_not_fit(make_net, changes, message):
     state = make_net().state_dict() | changes

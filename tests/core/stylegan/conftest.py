@@ -3,8 +3,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from anyone.core.checkpoints.system import LoadedNet
 from anyone.core.stylegan.discriminator import Discriminator, DiscriminatorConfig
+from anyone.core.stylegan.fast import FastGenerator
 from anyone.core.stylegan.network import Config, Generator
+from anyone.core.stylegan.weights import SYSTEM
 
 TINY = {"channels": (12, 10, 8, 6), "z": 7, "mapping": (9, 11)}
 JUDGE = {"channels": (12, 10, 8), "group": 2}
@@ -42,4 +45,12 @@ def make_ws():
     """(config, count) -> random w+ of that network."""
     def make(config, count=2, seed=5):
         return torch.randn(count, config.num_ws, config.w, generator=torch.Generator().manual_seed(seed))
+    return make
+
+
+@pytest.fixture
+def make_net(make_generator):
+    """Keyword arguments of Config -> a loaded generator for 32x32, as users run it."""
+    def make(seed=1, name="tiny", **changes):
+        return LoadedNet(FastGenerator(make_generator(seed, **changes)), SYSTEM, name)
     return make
