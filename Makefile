@@ -68,7 +68,7 @@ train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, in
 		--pixel 20 --nearest 1 --grow runs/deformable-64/deformable.safetensors
 	@$(BIN)/python $(DEFORMABLE) --out runs/deformable --steps 366 --batch 16 --muon 0.01 --ema-images 800 \
 		--pixel 30 --nearest 0.5 --grow runs/deformable-128/deformable.safetensors
-	@$(BIN)/python $(PG2) --out runs/pg2 --budget 25m --muon 0.01 --stage2-from 0.6
+	@$(BIN)/python $(PG2) --out runs/pg2 --steps 2683 --muon 0.01 --stage2-from 0.54
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache

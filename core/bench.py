@@ -1,4 +1,4 @@
-"""Times plain against fast networks, detectors, procedural people, and the pack's import.
+"""Times plain against fast networks and pose geometry, detectors, procedural people, the pack's import.
 
     python run.py bench                 the table of the README
     python run.py bench --quick --json  two rounds instead of five, for machines
@@ -27,6 +27,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from .bench_detectors import detector_readings
+from .bench_drag import drag_memory, drag_steps
+from .bench_transfers import transfer_networks
 from .checkpoints import embedded, read
 from .detect.network import SIDE, Detector
 from .runtime import Progress, Runtime, TerminalProgress
@@ -183,6 +185,8 @@ def networks() -> Iterator[tuple[str, dict[str, Job]]]:
         generator = read_generator(triagan_state(contents.tree) or {}, contents.metadata)
         yield "TriA-GAN, embedded", triagan_forms(generator)
     yield from styler_networks()
+    yield from transfer_networks()
+    yield from drag_steps()
     detector, picture = Detector().eval(), torch.rand(1, 3, SIDE, SIDE)
     yield f"Detector {SIDE}x{SIDE}", {"plain": lambda: detector(picture)}
 
@@ -219,7 +223,8 @@ def measure(rounds: int, runtime: Runtime) -> dict[str, list[dict[str, object]]]
               for size in PEOPLE_SIZES]
     torch.set_num_threads(1)
     readings = [asdict(reading) for reading in detector_readings(rounds, runtime)]
-    return {"networks": timings, "detectors": readings, "procedural people": people,
+    return {"networks": timings, "drag memory": drag_memory(), "detectors": readings,
+            "procedural people": people,
             "import": [{"cpu_seconds_beyond_torch_and_numpy": import_seconds(rounds)}]}
 
 

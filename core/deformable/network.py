@@ -103,7 +103,10 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Module):
-    """Skips of all levels -> planes [B,outputs,H,W], -1..1. `widths`, `skips`: channels of every level."""
+    """Skips, deepest first and each in parts along the channels -> planes [B,outputs,H,W], -1..1.
+
+    `widths`, `skips`: channels of every level.
+    """
 
     def __init__(self, widths: Sequence[int], skips: Sequence[int], planes: int) -> None:
         super().__init__()
@@ -113,10 +116,10 @@ class Decoder(nn.Module):
                                     for number, pair in enumerate(zip(inputs, outputs, strict=True)))
         self.picture = nn.Conv2d(outputs[-1] + skips[0], planes, 3, padding=1)
 
-    def forward(self, skips: Sequence[Tensor]) -> Tensor:
-        x = skips[-1]
-        for block, skip in zip(self.blocks, skips[-2::-1], strict=True):
-            x = torch.cat([block(x), skip], 1)
+    def forward(self, skips: Iterator[Sequence[Tensor]]) -> Tensor:
+        x = torch.cat([*next(skips)], 1)
+        for block, skip in zip(self.blocks, skips, strict=True):
+            x = torch.cat([block(x), *skip], 1)
         return self.picture(F.relu(x)).tanh()
 
 
@@ -138,7 +141,7 @@ def moved(features: Tensor, geometry: Geometry) -> Iterator[Tensor]:
     """[B,C,h,w] -> for each part [B,C,h,w], its features at their place in the target; 0 elsewhere."""
     size = size_of(features)
     numbers, shown = geometry.sources(size)                                        # [B,K,h*w]
-    flat = features.flatten(2)                                                     # [B,C,h*w]
+    flat = features.flatten(2).expand(len(numbers), -1, -1)                        # [B,C,h*w]
     for number, mask in zip(numbers.unbind(1), shown.unbind(1), strict=True):
         sampled = flat.gather(2, number[:, None].expand_as(flat))
         yield (sampled * mask[:, None]).unflatten(2, size)
@@ -152,24 +155,25 @@ def averaged(features: Tensor, geometry: Geometry) -> Tensor:
 
 
 def greatest(features: Tensor, geometry: Geometry) -> Tensor:
-    """[B,C,h,w], the maximum of the moved parts, without making them all.
+    """[B,C,h,w], the maximum of the moved parts, without making them all. One source may have many targets.
 
     Only the first part covers everything; the others are sampled where their masks are. Wherever one part
     shows nothing it stands for a 0, so the maximum is not below.
     """
-    batch, channels = features.shape[:2]
-    numbers, shown = geometry.sources(size_of(features))                           # [B,K,h*w]
-    pixels = numbers.shape[2]
-    offsets = torch.arange(0, batch * pixels, pixels, device=features.device)      # [B]
-    numbers = numbers + offsets[:, None, None]
-    rows = features.permute(0, 2, 3, 1).reshape(batch * pixels, channels)
-    first = rows[numbers[:, 0].flatten()] * shown[:, 0].reshape(-1, 1)             # [B*h*w,C]
-    first = torch.where(shown.all(1).view(-1, 1), first, first.clamp(min=0))
-    sample, _, pixel = shown[:, 1:].nonzero().unbind(1)                            # each [N]
-    places = (offsets[sample] + pixel)[:, None].expand(-1, channels)
-    others = rows[numbers[:, 1:][shown[:, 1:]]]                                    # [N,C]
-    fused = first.scatter_reduce(0, places, others, "amax")
-    return fused.view(batch, *features.shape[2:], channels).permute(0, 3, 1, 2)
+    size, channels = size_of(features), features.shape[1]
+    samples, pixels = len(geometry.masks), size[0] * size[1]
+    first, shown = geometry.first.sources(size)                                    # [B,1,h*w]
+    sample, place, source = geometry.spots(size)                                   # each [N]
+    place = place + sample * pixels
+    if len(features) == samples:                                                   # each has its own source
+        source = source + sample * pixels
+        first = first + torch.arange(0, samples * pixels, pixels, device=first.device)[:, None, None]
+    count = shown.flatten() + torch.bincount(place, minlength=samples * pixels)    # of the parts at a pixel
+    lowest = torch.where(count == geometry.masks.shape[1], -torch.inf, 0.0).to(features.dtype)
+    rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
+    fused = rows.index_select(0, first.flatten()).mul_(shown.view(-1, 1)).clamp_(min=lowest[:, None])
+    fused.scatter_reduce_(0, place[:, None].expand(-1, channels), rows.index_select(0, source), "amax")
+    return fused.view(samples, *size, channels).permute(0, 3, 1, 2)
 
 
 def size_of(features: Tensor) -> Size:
@@ -201,16 +205,23 @@ class Generator(nn.Module):
         self._check(source, geometry, background)
         target = target_maps if background is None else torch.cat([target_maps, background], 1)
         if self.pose is None:
-            return self.decoder(self.appearance(torch.cat([source, source_maps, target], 1)))
+            looks = self.appearance(torch.cat([source, source_maps, target], 1))
+            return self.decoder((look,) for look in reversed(looks))
         assert geometry is not None
         return self.draw(self.appearance(torch.cat([source, source_maps], 1)), target, geometry)
 
     def draw(self, looks: Sequence[Tensor], target: Tensor, geometry: Geometry) -> Tensor:
-        """`looks`: what `appearance` made of the source; `target`: planes for the other encoder."""
+        """`looks`: what `appearance` made of the sources, or of one for all targets. `target`: planes for the
+        other encoder."""
         assert self.pose is not None
-        moved_looks = [skip(look, geometry) for skip, look in zip(self.skips, looks, strict=False)]
-        pairs = zip([*moved_looks, *looks[len(moved_looks):]], self.pose(target), strict=True)
-        return self.decoder([torch.cat(pair, 1) for pair in pairs])
+        return self.decoder(self._skips(looks, self.pose(target), geometry))
+
+    def _skips(self, looks: Sequence[Tensor], poses: list[Tensor],
+               geometry: Geometry) -> Iterator[Sequence[Tensor]]:
+        """Deepest first; takes `poses` out of their list."""
+        for level in reversed(range(len(looks))):
+            pose, look = poses.pop(), looks[level].expand(len(geometry.masks), -1, -1, -1)
+            yield (self.skips[level](looks[level], geometry) if level < DEFORMED else look), pose
 
     def _check(self, source: Tensor, geometry: Geometry | None, background: Tensor | None) -> None:
         height, width = source.shape[2:]

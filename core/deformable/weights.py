@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..checkpoints.strict import check_state
 from ..checkpoints.system import StateDict, System
+from .fast import FastGenerator
 from .network import AVERAGE, MAXIMUM, Config, Generator
 
 TITLE = "Deformable GAN pose transfer"
@@ -144,8 +145,8 @@ def _shape(state: StateDict, name: str) -> torch.Size:
     return state[name].shape
 
 
-def build(state: StateDict, metadata: Mapping[str, str] | None = None) -> Generator:
-    """State dict -> the generator in evaluation mode; it holds its `config`.
+def read_generator(state: StateDict, metadata: Mapping[str, str] | None = None) -> Generator:
+    """State dict -> the plain generator in evaluation mode; it holds its `config`.
 
     Raises ValueError for a discriminator, for odd metadata, and with a readable difference when names or
     shapes do not fit.
@@ -162,6 +163,12 @@ def build(state: StateDict, metadata: Mapping[str, str] | None = None) -> Genera
         check_state({name: value.shape for name, value in net.state_dict().items()}, state, TITLE)
         net.load_state_dict({name: value.float().contiguous() for name, value in state.items()}, assign=True)
     return net.eval().requires_grad_(False)
+
+
+def build(state: StateDict, metadata: Mapping[str, str] | None = None) -> FastGenerator:
+    """State dict -> the fast generator; raises ValueError as `read_generator` does."""
+    with torch.inference_mode(False):
+        return FastGenerator(read_generator(state, metadata))
 
 
 SYSTEM = System(name="deformable", title=TITLE, role="transfer", select=select, build=build)

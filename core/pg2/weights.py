@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..checkpoints.strict import check_state
 from ..checkpoints.system import StateDict, System
+from .fast import FastPG2
 from .network import COORDINATES, ENCODED, MAPS, PG2, Config
 
 TITLE = "PG2 pose transfer"
@@ -100,15 +101,21 @@ def _shape(state: StateDict, name: str, rank: int) -> torch.Size:
     return state[name].shape
 
 
-def build(state: StateDict, metadata: Mapping[str, str] | None = None) -> PG2:
-    """State dict -> both stages in evaluation mode. Raises ValueError with a readable difference when names
-    or shapes do not fit."""
+def read_net(state: StateDict) -> PG2:
+    """State dict -> both stages, plain, in evaluation mode. Raises ValueError with a readable difference when
+    names or shapes do not fit."""
     with torch.inference_mode(False), torch.no_grad():
         with torch.device("meta"):
             net = PG2(read_config(state))
         check_state({name: value.shape for name, value in net.state_dict().items()}, state, TITLE)
         net.load_state_dict({name: value.float().contiguous() for name, value in state.items()}, assign=True)
     return net.eval().requires_grad_(False)
+
+
+def build(state: StateDict, metadata: Mapping[str, str] | None = None) -> FastPG2:
+    """State dict -> the fast form; raises ValueError as `read_net` does."""
+    with torch.inference_mode(False):
+        return FastPG2(read_net(state))
 
 
 SYSTEM = System(name="pg2", title=TITLE, role="transfer", select=select, build=build)

@@ -21,8 +21,8 @@ from .render import Rendering, render_people
 class PoolSettings:
     """What a data set shows; the same settings give the same files. `count` pictures from id `first_id` on.
 
-    `views`: pictures of each person in a row, in other poses but the same clothes, scene and light; None: one
-    the person of each id.
+    `views`: pictures of each person in a row, in other poses but the same clothes, scene and light. None: one
+    picture, of the person of each id.
     """
 
     count: int

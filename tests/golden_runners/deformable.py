@@ -111,7 +111,7 @@ def run_generator(case: Any) -> dict[str, Tensor]:
     published, image = case.state(constant), signed(case.inputs["in.image_u8"])
     size = tuple(image.shape[2:])
     poses, heat = poses_and_maps(case, size)
-    generator, layers = weights.build(weights.select(published)), weights.published_layers(published)
+    generator, layers = weights.read_generator(weights.select(published)), weights.published_layers(published)
     layers |= {f"skips.{level}": f"affine_transform_layer_{level + 1}" for level in range(4)}
     taps: dict[str, Tensor] = {}
     watched(generator, list(layers), taps)

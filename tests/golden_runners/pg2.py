@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from anyone.core.checkpoints.tf_bundle import read_bundle
 from anyone.core.pg2.fast import FastConv, FastPG2
 from anyone.core.pg2.network import PG2, network_pose
-from anyone.core.pg2.weights import build, select
+from anyone.core.pg2.weights import read_net, select
 from torch import Tensor, nn
 
 TAP = re.compile(r"(Pose_AE|UAEnoFC)/G/Conv_?(\d*)/Relu, every (\d+)\w* row/column, first (\d+) channels")
@@ -20,7 +20,7 @@ def constant(key: str) -> Tensor:
 
 
 def run_networks(case: Any) -> dict[str, Tensor]:
-    net = build(select(case.state(constant)) or {})
+    net = read_net(select(case.state(constant)) or {})
     fast = {f"{name}[fast]": found for name, found in outputs(case, FastPG2(net)).items()}
     return outputs(case, net) | fast
 

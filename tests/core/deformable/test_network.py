@@ -6,7 +6,7 @@ import torch
 from anyone.core.deformable import network
 from anyone.core.deformable.network import Config, DeformableSkip, Discriminator, Generator, Norm
 from anyone.core.pose.maps import gaussian_maps
-from anyone.core.pose.parts import Geometry, part_geometry
+from anyone.core.pose.parts import Geometry, part_geometry, whole_geometry
 from torch import nn
 
 TINY = (2, 3, 3, 4, 4)
@@ -65,16 +65,54 @@ def test_parts_are_fused(fusion, expected):
     assert DeformableSkip(fusion)(features, two_parts()).flatten().tolist() == expected
 
 
+def maps(batch, channels, size, seed=0):
+    return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def maximum(features, geometry):
+    return torch.stack(list(network.moved(features, geometry))).amax(0)
+
+
 def test_the_maximum_is_that_of_all_parts(standing, walking):
     geometry = part_geometry(torch.cat([standing, walking]), torch.cat([walking, standing]), (128, 64))
     for step in (1, 4):
-        features = torch.randn(2, 3, 128 // step, 64 // step, generator=torch.Generator().manual_seed(step))
-        features.requires_grad_()
-        plain = torch.stack(list(network.moved(features, geometry))).amax(0)
-        fast = network.greatest(features, geometry)
+        features = maps(2, 3, (128 // step, 64 // step)).requires_grad_()
+        plain, fast = maximum(features, geometry), network.greatest(features, geometry)
         assert torch.equal(fast, plain)
         slopes = [torch.autograd.grad(fused.square().sum(), features)[0] for fused in (fast, plain)]
         torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_maximum_of_any_poses(seed, standing):
+    """Some limbs missing, some joints far outside, some poses wholly so; the trunk is always there."""
+    rng = torch.Generator().manual_seed(seed)
+    source, target = (standing + torch.randn(8, 18, 2, generator=rng) * 12 for _ in range(2))
+    limbs = [joint for joint in range(18) if joint not in (2, 5, 8, 11)]
+    for poses in (source, target):
+        gone = torch.rand(8, len(limbs), generator=rng) < 0.3
+        poses[:, limbs] = torch.where(gone[..., None], torch.nan, poses[:, limbs])
+    target[0, limbs[::3]] += 500
+    target[1] += 300
+    geometry = part_geometry(source, target, (128, 64))
+    for step in (1, 2, 8):
+        features = maps(8, 2, (128 // step, 64 // step), seed)
+        assert torch.equal(network.greatest(features, geometry), maximum(features, geometry))
+        one = features[:1]
+        assert torch.equal(network.greatest(one, geometry), maximum(one.expand(8, -1, -1, -1), geometry))
+
+
+def test_the_maximum_of_the_person_as_a_whole(standing, walking):
+    geometry, features = whole_geometry(standing, walking, (128, 64)), maps(1, 3, (64, 32))
+    found = network.greatest(features, geometry)
+    assert torch.equal(found, maximum(features, geometry)) and found.min() < 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_maximum_in_half_precision(dtype, standing, walking):
+    geometry, features = part_geometry(standing, walking, (128, 64)), maps(1, 4, (64, 32)).to(dtype)
+    found = network.greatest(features, geometry)
+    assert found.dtype == dtype and torch.equal(found, maximum(features, geometry))
 
 
 def test_the_maximum_is_negative_only_where_all_parts_are():
@@ -112,6 +150,17 @@ def test_what_the_parts_bring_matters(given):
         moved, kept = generator(*given), generator(*given[:3], still)
     assert moved.shape == (1, 3, 128, 64) and moved.abs().max() <= 1
     assert (moved - kept).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize("fusion", [network.MAXIMUM, network.AVERAGE])
+def test_one_source_for_all_targets(fusion, given, standing, walking):
+    generator, (picture, own, target, _) = built(fusion=fusion).eval(), given
+    geometry = part_geometry(standing.expand(2, -1, -1), torch.cat([walking, standing]), (128, 64))
+    wanted = torch.cat([target, own])
+    with torch.no_grad():
+        looks = generator.appearance(torch.cat([picture, own], 1))
+        expected = generator(picture.expand(2, -1, -1, -1), own.expand(2, -1, -1, -1), wanted, geometry)
+        torch.testing.assert_close(generator.draw(looks, wanted, geometry), expected)
 
 
 def test_dropout_is_for_training_and_for_three_blocks(given):
