@@ -28,7 +28,7 @@ from .runtime import Progress, Runtime
 BACKGROUNDS = ("keep", "fill", "plain")
 BATCH = 8                                                 # poses at once on an accelerator
 PLANES = 1000                                             # of a frame's size alive at once for a pose, about
-_SYSTEMS: dict[str, ModuleType] = {"deformable": deformable, "pg2": pg2}
+SYSTEMS: dict[str, ModuleType] = {"deformable": deformable, "pg2": pg2}
 _LIKELY = 0.5                                             # overlap with the silhouette for GrabCut to count
 _FINER = 3                                                # by which a drawing is enlarged for GrabCut
 _STEEPEST = 4.0                                           # of an enlarged rim, times its slope
@@ -210,10 +210,10 @@ class _Studio:
 
 
 def _system(net: LoadedNet) -> ModuleType:
-    if net.system.name not in _SYSTEMS:
+    if net.system.name not in SYSTEMS:
         raise ValueError(f"{net.name} is a {net.system.title}, which transfers no poses; load a network for "
                          "pose transfer.")
-    return _SYSTEMS[net.system.name]
+    return SYSTEMS[net.system.name]
 
 
 def _check_poses(net: LoadedNet, subjects: Sequence[Pose], targets: Sequence[Pose]) -> None:

@@ -1,29 +1,25 @@
 """A network of pose transfer on pairs of pictures of procedural people it was not trained on."""
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from ..checkpoints import LoadedNet, load_as
-from ..deformable import infer as deformable
 from ..detectors import detect_people
 from ..metrics.detection import Scores
 from ..metrics.images import mean_difference, region_colours
 from ..metrics.transfer import DEFORMABLE_GAN, transfer_scores
 from ..people.frame import GREY
-from ..pg2 import infer as pg2
 from ..regions import PERSON_REGIONS
 from ..runtime import Runtime
 from ..synthetic import Rendering
 from ..synthetic.pool import PoolSettings
+from ..transfers import SYSTEMS
 from .scenes import add_found
 
 BATCH = 32
 WITHIN = 6 / 128                                          # of the height, for joints
 SURE = 0.1                                                # least score of a joint
-SYSTEMS: dict[str, Any] = {"deformable": deformable, "pg2": pg2}
 
 
 def score_transfer(net: LoadedNet, *, count: int = 256, first_id: int = 920_000,

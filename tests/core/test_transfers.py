@@ -97,7 +97,7 @@ class Oracle:
 def oracle(monkeypatch):
     def make(**options):
         made = Oracle(**options)
-        monkeypatch.setitem(transfers._SYSTEMS, "oracle", made)
+        monkeypatch.setitem(transfers.SYSTEMS, "oracle", made)
         return made
     return make
 
