@@ -204,10 +204,11 @@ class FastGenerator(nn.Module):
         self.eval()
 
     def styles(self, w: Tensor) -> Tensor:
-        """w [B,W] -> style table [B,R,L], as `Generator.styles`."""
+        """w [B,W], or one w per layer [B,R,W] -> style table [B,R,L], as `Generator.styles`."""
         layers = ((self.get_buffer(f"style_weight{i}"), self.get_buffer(f"style_bias{i}"))
                   for i in range(self.rows))
-        rows = [F.linear(w.float(), weight, bias) for weight, bias in layers]
+        per_layer = w.float().unbind(1) if w.ndim == 3 else [w.float()] * self.rows
+        rows = [F.linear(one, weight, bias) for one, (weight, bias) in zip(per_layer, layers, strict=True)]
         length = max(row.shape[1] for row in rows)
         return torch.stack([F.pad(row, (0, length - row.shape[1])) for row in rows], 1)
 

@@ -102,6 +102,18 @@ def plan(people: Sequence[Sequence[Person]], settings: CropSettings, seed: int) 
     return rounds
 
 
+def input_planes(config: Config, crops: Sequence[PersonCrop]) -> Tensor:
+    """What the network takes, [N,C,h,w]. TriA-GAN's own polarity, 1 = keep, exists only in here."""
+    pictures, holes, person, keypoints = (
+        torch.stack([getattr(crop, name) for crop in crops])
+        for name in ("image", "mask", "segmentation", "keypoints"))
+    known = 1 - holes
+    return network_input(
+        known * (pictures * 2 - 1), known, 1 - person if config.use_segmentation else None,
+        keypoints[:, :config.keypoint_channels],
+        joint_map(keypoints, config.height, config.width) if config.use_joint_map else None)
+
+
 @dataclass(eq=False)
 class Painter:
     """Paints batches of people into `pictures` [B,3,H,W], in place, with a generator lent on `device`.
@@ -143,16 +155,9 @@ class Painter:
             jobs = jobs[len(now):]
 
     def generate(self, crops: Sequence[PersonCrop], seeds: Sequence[int]) -> Tensor:
-        """[N,3,h,w], nominal 0..1. TriA-GAN's own polarity, 1 = keep, exists only in here."""
+        """[N,3,h,w], nominal 0..1."""
         config = self.generator.config
-        pictures, holes, person, keypoints = (
-            torch.stack([getattr(crop, name) for crop in crops])
-            for name in ("image", "mask", "segmentation", "keypoints"))
-        known = 1 - holes
-        planes = network_input(
-            known * (pictures * 2 - 1), known, 1 - person if config.use_segmentation else None,
-            keypoints[:, :config.keypoint_channels],
-            joint_map(keypoints, config.height, config.width) if config.use_joint_map else None)
+        planes = input_planes(config, crops)
         z = draw_z(config, seeds, self.metadata).to(self.device)
         w = self.latent.w(self.generator.style_net, z, seeds)
         return (self.generator(planes.to(self.device), w, half=self.half).cpu() + 1) / 2
@@ -164,6 +169,13 @@ class Painter:
         share = paste_person(torch.zeros_like(before), white, crop, feather=self.feather)[0]
         self.pictures[picture] = paste_person(before, composite, crop, feather=self.feather)
         self.painted[picture] = torch.maximum(self.painted[picture], share)
+
+
+def generator_of(net: LoadedNet) -> FastGenerator:
+    """Raises ValueError when `net` is something else."""
+    if not isinstance(net.module, FastGenerator):
+        raise ValueError(f"{net.name} is a {net.system.title}, not a TriA-GAN; load an inpainter.")
+    return net.module
 
 
 def inpaint(net: LoadedNet, image: Tensor, people: Sequence[Sequence[Person]], *, seed: int = 0,
@@ -178,9 +190,7 @@ def inpaint(net: LoadedNet, image: Tensor, people: Sequence[Sequence[Person]], *
     The looks of person i follow from `seed + i`. Raises ValueError for inputs that do not fit together. An
     interrupt, or memory that does not even suffice for one person, leaves the input as it was.
     """
-    latent, generator, pictures = Latent(truncation, strength), net.module, image_to_bchw(image)
-    if not isinstance(generator, FastGenerator):
-        raise ValueError(f"{net.name} is a {net.system.title}, not a TriA-GAN; load an inpainter.")
+    latent, generator, pictures = Latent(truncation, strength), generator_of(net), image_to_bchw(image)
     if len(people) != len(pictures):
         raise ValueError(f"There are {len(pictures)} pictures but people for {len(people)}; "
                          f"give one list of people per picture.")
