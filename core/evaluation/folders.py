@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..checkpoints import load_as
 from ..detect import detect_people
+from ..features import detector_features
 from ..graph.files import list_pictures, open_picture
 from ..metrics.frechet import FeatureStatistics, frechet_distance
 from ..metrics.images import Similarity, compare_pictures
 from ..metrics.segmentation import Confusion
 from ..regions import PERSON_REGIONS
 from ..runtime import Runtime
-from .features import detector_features
 
 BATCH = 32                                                # pictures in memory at a time
 Pair = tuple[Path, Path]                                  # real, fake

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints import LoadedNet, load_as
+from ..features import region_shares
 from ..image import image_to_bchw
 from ..metrics.path_length import mean_length, path_lengths
 from ..metrics.separability import linear_separability
@@ -16,7 +17,6 @@ from ..runtime import Runtime
 from ..stylegan.fast import FastGenerator
 from ..stylegan.infer import generator_of, lend, memory_of, render, sample_latents, sample_w
 from ..stylegan.project import seen
-from .features import region_shares
 
 BATCH = 8
 _NAMES = {DETECTOR_TITLE: "ppl_detector", "VGG-16": "ppl_vgg16", "LPIPS": "ppl"}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..checkpoints import LoadedNet, load_as
 from ..detect import detect_people
+from ..features import detector_features
 from ..image import bchw_to_image, image_to_bchw
 from ..metrics.frechet import FeatureStatistics, frechet_distance
 from ..metrics.images import compare_pictures, region_colour_error
@@ -18,7 +19,6 @@ from ..sean.codes import StyleCodes
 from ..sean.infer import encode_styles, generator_of, render
 from ..sean.styles import fill_missing
 from ..synthetic import render_people
-from .features import detector_features
 
 BATCH = 32
 COUNT = len(PERSON_REGIONS)

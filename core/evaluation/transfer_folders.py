@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ..checkpoints import LoadedNet, load_as
+from ..features import region_shares, surest_people
 from ..inception.infer import class_probabilities
 from ..metrics.inception import inception_score
 from ..metrics.transfer import DEFORMABLE_GAN, PG2, Convention, transfer_scores
 from ..pose.pair_lists import read_annotations, read_pairs
 from ..runtime import Runtime
-from .features import region_shares, surest_people
 from .folders import expect_one_size, pair_up, pictures_by_stem, read_rgb
 
 BATCH = 32                                                # pairs in memory at a time

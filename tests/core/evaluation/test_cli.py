@@ -9,9 +9,9 @@ import pytest
 import torch
 from anyone.core.checkpoints import load, load_as
 from anyone.core.evaluation import cli
-from anyone.core.evaluation.features import detector_features
 from anyone.core.evaluation.folders import pair_up, score_pairs
 from anyone.core.evaluation.generators import score_generator
+from anyone.core.features import detector_features
 from anyone.core.metrics.images import psnr, rmse, ssim
 from anyone.core.runtime import Runtime
 from anyone.core.stylegan.network import Config, Generator

@@ -7,8 +7,8 @@ import pytest
 import torch
 from anyone.core.checkpoints import embedded, load
 from anyone.core.checkpoints.system import LoadedNet
-from anyone.core.evaluation.features import region_shares
 from anyone.core.evaluation.generators import latent_path_lengths, score_generator
+from anyone.core.features import region_shares
 from anyone.core.metrics.path_length import mean_length
 from anyone.core.metrics.separability import linear_separability
 from anyone.core.perceptual import Lpips

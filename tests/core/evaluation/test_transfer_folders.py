@@ -8,8 +8,8 @@ import pytest
 import torch
 from anyone.core.checkpoints import load_as
 from anyone.core.evaluation import cli, transfer_folders
-from anyone.core.evaluation.features import region_shares, surest_people
 from anyone.core.evaluation.transfer_folders import list_cases, score_cases
+from anyone.core.features import region_shares, surest_people
 from anyone.core.metrics.images import mean_difference, ssim
 from anyone.core.metrics.inception import inception_score
 from anyone.core.metrics.transfer import DEFORMABLE_GAN, PG2, transfer_scores

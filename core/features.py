@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..checkpoints import LoadedNet
-from ..detect.infer import MEMORY, crop_square, detect_people, fitting_square
-from ..detect.network import Detector
-from ..runtime import Runtime
+from .checkpoints import LoadedNet
+from .detect.infer import MEMORY, crop_square, detect_people, fitting_square
+from .detect.network import Detector
+from .runtime import Runtime
 
 SURE = 0.1                                                # least score of a joint
 
