@@ -175,12 +175,6 @@ CATALOG: tuple[Published, ...] = (
         digest="sha256:dc4f6497dcb044be093cd75bf5ae6112e843e2a5e4dbf3962dd77b48f46781c8",
         size=14_060_916, note="See weights/deformable-person.md."),
     Published(
-        "deformable-person", "Deformable GAN pose transfer, trained on procedural people", "deformable",
-        "transfer",
-        ("deformable-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        digest="sha256:dc4f6497dcb044be093cd75bf5ae6112e843e2a5e4dbf3962dd77b48f46781c8",
-        size=14_060_916, note="See weights/deformable-person.md."),
-    Published(
         "pg2-person", "PG2 pose transfer, trained on procedural people", "pg2", "transfer",
         ("pg2-person.safetensors",), "Apache-2.0", "yes", "embedded",
         digest="sha256:cbf7667feec4e5163ed85f5a31b1a93d0f23418b7c844a2470982b17005bf098",

@@ -290,7 +290,7 @@ def test_the_loader_knows_embedded_published_and_own_files(run, state, tmp_path)
     assert repr(mine) == "<SEAN region styler: mine.safetensors>"
     assert note.startswith("mine.safetensors draws 32x32. Regions: background, hair, head, ")
     assert note.endswith("Blocks with styles: head_0, G_middle_0, G_middle_1, up_0.")
-    with pytest.raises(FileNotFoundError, match="download the archive https://drive.google.com/.* browser"):
+    with pytest.raises(FileNotFoundError, match="from https://drive.google.com/.* in a browser"):
         run(AnyoneLoadStyler, name="sean-celebahq")
     assert "not here" in AnyoneLoadStyler.fingerprint_inputs(name="sean-celebahq")
     with pytest.raises(ValueError, match="discriminator, which only training needs"):

@@ -94,7 +94,7 @@ def test_augmented_pictures_are_pictures_and_repeatable(batch):
 def test_training_learns(batch):
     torch.manual_seed(0)
     task, few, losses = DetectTask(), {name: value[:4] for name, value in batch.items()}, []
-    for step in range(24):
+    for step in range(32):
         generator = torch.Generator().manual_seed(step % 2)
         context = StepContext(step, step * 4, 0.0, torch.device("cpu"), generator, bf16=True)
         losses.append({name: float(loss.detach()) for name, loss in task.step(few, context).items()})
