@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .layers import HALF, RESNET, SKIP, Conv, Linear, Mapping, Resample, activate, initialise
+from ..equalised import Linear
+from .layers import HALF, RESNET, SKIP, Conv, Mapping, Resample, activate, initialise
 
 
 @dataclass(frozen=True)

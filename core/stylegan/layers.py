@@ -11,14 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..equalised import Linear, binomial_filter
+
 SQRT2, HALF = math.sqrt(2), math.sqrt(1 / 2)              # HALF keeps the variance of two summands
 SKIP, RESNET, PLAIN = "skip", "resnet", "orig"         # architectures
-
-
-def binomial_filter() -> Tensor:
-    """The 4x4 filter of all resamplings, sum 1."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device="cpu")
-    return taps.outer(taps) / 64
 
 
 def activate(x: Tensor, gain: float = 1, clamp: float | None = None) -> Tensor:
@@ -53,19 +49,6 @@ class Resample(nn.Module):
             x = spread.view(batch, channels, height * self.up, width * self.up)
         kernel = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
         return F.conv2d(F.pad(x, self.padding * 2), kernel, stride=self.down, groups=channels)
-
-
-class Linear(nn.Module):
-    """x W^T * gain / sqrt(inputs) + bias * gain; `gain` is the learning-rate multiplier."""
-
-    def __init__(self, inputs: int, outputs: int, gain: float = 1) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(outputs))
-        self.gain = gain
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * (self.gain / math.sqrt(self.weight.shape[1])), self.bias * self.gain)
 
 
 class Conv(nn.Module):

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import HALF, RESNET, SKIP, Linear, Mapping, Resample, activate, initialise
+from ..equalised import Linear
+from .layers import HALF, RESNET, SKIP, Mapping, Resample, activate, initialise
 
 CONST, RANDOM, NONE = "const", "random", "none"
 NOISES = (CONST, RANDOM, NONE)

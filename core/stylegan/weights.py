@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from ..checkpoints.strict import check_state
 from ..checkpoints.system import StateDict, System
+from ..equalised import binomial_filter
 from . import layouts
 from .discriminator import Discriminator, DiscriminatorConfig
 from .fast import FastGenerator
-from .layers import PLAIN, RESNET, SKIP, binomial_filter
+from .layers import PLAIN, RESNET, SKIP
 from .network import Config, Generator, LatentMapping
 
 TITLE, JUDGE = "StyleGAN2 generator", "StyleGAN2 discriminator"

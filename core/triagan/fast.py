@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..equalised import binomial_filter
 from ..winograd import Pool, conv3x3
 from .network import (
     SQRT2,
@@ -24,7 +25,6 @@ from .network import (
     ModulatedConv,
     Modules,
     check_size,
-    resample_filter,
     style_rows,
 )
 
@@ -88,7 +88,7 @@ def upsample(x: Tensor, pool: Pool) -> Tensor:
 def downsample(x: Tensor) -> Tensor:
     """[B,H,W,C] -> [B,H/2,W/2,C], as `network.Downsample`."""
     channels = x.shape[3]
-    kernel = resample_filter().to(x).expand(channels, 1, 4, 4)
+    kernel = binomial_filter().to(x).expand(channels, 1, 4, 4)
     small = F.conv2d(x.permute(0, 3, 1, 2), kernel, stride=2, padding=1, groups=channels)
     return small.permute(0, 2, 3, 1).contiguous()
 

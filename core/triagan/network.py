@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..equalised import Linear, binomial_filter
+
 SQRT2 = math.sqrt(2)
 HALF, THIRD = math.sqrt(1 / 2), math.sqrt(1 / 3)          # gains that keep the variance of 2 and 3 summands
 Size = tuple[int, int]                                    # height, width
@@ -71,25 +73,6 @@ class Config:
         """(height, width) of `level`, 0 = lowest resolution."""
         shift = self.levels - 1 - level
         return self.height >> shift, self.width >> shift
-
-
-def resample_filter() -> Tensor:
-    """The 4x4 binomial filter of both resamplings, sum 1."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device="cpu")
-    return taps.outer(taps) / 64
-
-
-class Linear(nn.Module):
-    """x W^T * gain / sqrt(inputs) + bias * gain; `gain` is the learning-rate multiplier of StyleGAN."""
-
-    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(outputs))
-        self.gain = gain
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * (self.gain / math.sqrt(self.weight.shape[1])), self.bias * self.gain)
 
 
 class Conv(nn.Module):
@@ -191,7 +174,7 @@ class Downsample(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("resample_filter", resample_filter())
+        self.register_buffer("resample_filter", binomial_filter())
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = self.resample_filter.to(x.dtype).expand(x.shape[1], 1, 4, 4)
@@ -205,7 +188,7 @@ class Upsample(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("resample_filter", resample_filter())
+        self.register_buffer("resample_filter", binomial_filter())
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = (4 * self.resample_filter).to(x.dtype).expand(x.shape[1], 1, 4, 4)

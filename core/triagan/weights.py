@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..checkpoints.strict import check_state
 from ..checkpoints.system import StateDict, System
+from ..equalised import binomial_filter
 from .fast import FastGenerator
-from .network import Config, Generator, resample_filter
+from .network import Config, Generator
 
 TITLE = "TriA-GAN person inpainter"
 GENERATORS = ("EMA_generator", "running_average_generator")
@@ -101,7 +102,7 @@ def read_generator(state: StateDict, metadata: Mapping[str, str] | None = None) 
             generator = Generator(config)
         check_state({name: value.shape for name, value in generator.state_dict().items()}, state, TITLE)
         for name in ("encoder.downsample.resample_filter", "decoder.upsample.resample_filter"):
-            if not torch.allclose(state[name].float().cpu(), resample_filter()):
+            if not torch.allclose(state[name].float().cpu(), binomial_filter()):
                 raise ValueError(f"The weights do not fit a {TITLE}: {name} is not made of 1, 3, 3, 1.")
         generator.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     return generator.eval().requires_grad_(False)
