@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from anyone.core import people
+from anyone.core.equalised import binomial_filter
 from anyone.core.triagan import network, pose_input, weights
 from anyone.core.triagan.fast import FastGenerator
 from torch import Tensor
@@ -19,7 +20,7 @@ def signed(image_u8: Tensor) -> Tensor:
 
 def run_generator(case: Any) -> dict[str, Tensor]:
     """Both forms of the network: outputs of the fast one are called `NAME[fast]`."""
-    state = case.state(kept=lambda key: network.resample_filter())
+    state = case.state(kept=lambda key: binomial_filter())
     height, width = case.inputs["in.img_u8"].shape[2:]
     generator = weights.read_generator(state, {"size": f"{height}x{width}"})
     if case.json["style_rows"] != list(generator.modulated_convs()):
