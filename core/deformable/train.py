@@ -7,7 +7,8 @@
     python run.py train deformable --data pools/market --out runs/market --vgg vgg19.pth --steps 90000
 
 Losses, rates and initial weights are the published ones (section 3.4 of arXiv 1801.00055): adversarial and
-nearest-neighbour loss, the latter in features of VGG-19 or, without its file, of the embedded detector. Short
+nearest-neighbour loss, the latter in features of VGG-19 or, without its file, of the embedded detector.
+VGG-19 is torchvision's, given pictures -1..1 (published: Keras', whose input is `network.vgg_input`). Short
 runs do better with `--muon`, a loss on pixels (`--pixel`) and a late discriminator (`--adversarial-from`).
 Pools that know masks (procedural people) give networks that also draw the person's opacity.
 """

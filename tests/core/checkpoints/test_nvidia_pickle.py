@@ -142,7 +142,7 @@ def test_the_last_of_equal_keys_counts(nvidia, tmp_path):
 
 
 def test_long_arrays_are_not_copied(nvidia, tmp_path):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="memory is measured on Unix only")
     large = nvidia.Persistent({"w": torch.ones(16 << 20)})
     (tmp_path / "large.pkl").write_bytes(pickle.dumps({"G_ema": large}, 3))
     del large

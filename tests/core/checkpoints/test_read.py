@@ -183,7 +183,7 @@ def test_truncated_files(tmp_path, part):
 
 def test_reading_makes_no_copy(tmp_path):
     """A trainer file may be several times larger than the weights in it."""
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="memory is measured on Unix only")
     save({"x": torch.zeros(64 << 20, dtype=torch.uint8)}, tmp_path / "large.pt")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tree = read(tmp_path / "large.pt").tree
