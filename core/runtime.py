@@ -98,6 +98,11 @@ class Runtime:
     def check_interrupt(self) -> None:
         """Raises when the user asked to stop. The default is never interrupted (Ctrl-C raises by itself)."""
 
+    @property
+    def interrupts(self) -> tuple[type[BaseException], ...]:
+        """What `check_interrupt` raises, for those who keep what they have when the user stops."""
+        return (Interrupted,)
+
     def is_oom(self, error: BaseException) -> bool:
         return isinstance(error, torch.OutOfMemoryError)
 

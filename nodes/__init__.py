@@ -2,8 +2,31 @@
 from __future__ import annotations
 
 from . import host
+from .drag import AnyoneDrag, AnyoneDragInpainted
 from .inpaint import AnyoneInpaintPerson
-from .load import AnyoneLoadDetector, AnyoneLoadInpainter, AnyoneLoadStyler, AnyoneLoadTransfer
+from .invert import (
+    AnyoneAlignPerson,
+    AnyoneInvertImage,
+    AnyoneLoadTuning,
+    AnyoneSaveTuning,
+    AnyoneTuneGenerator,
+)
+from .latents import (
+    AnyoneInterpolateLatents,
+    AnyoneLatentDirections,
+    AnyoneLoadLatent,
+    AnyoneMixLatents,
+    AnyoneRenderLatent,
+    AnyoneSampleLatent,
+    AnyoneSaveLatent,
+)
+from .load import (
+    AnyoneLoadDetector,
+    AnyoneLoadGenerator,
+    AnyoneLoadInpainter,
+    AnyoneLoadStyler,
+    AnyoneLoadTransfer,
+)
 from .metrics import AnyoneCompareImages
 from .people import AnyoneCropPerson, AnyoneDetectPeople, AnyonePastePerson, AnyoneSyntheticPeople
 from .pose import (
@@ -42,7 +65,7 @@ from .styles import (
 from .transfer import AnyoneTransferPose
 
 NODES = [
-    AnyoneLoadInpainter, AnyoneLoadDetector, AnyoneLoadStyler, AnyoneLoadTransfer,
+    AnyoneLoadInpainter, AnyoneLoadDetector, AnyoneLoadStyler, AnyoneLoadTransfer, AnyoneLoadGenerator,
     AnyoneSyntheticPeople, AnyoneDetectPeople, AnyoneCropPerson, AnyonePastePerson,
     AnyonePoseFromJSON, AnyonePoseToJSON, AnyoneDrawPose, AnyoneLoadPose, AnyoneSavePose, AnyonePoseMaps,
     AnyonePoseMask, AnyoneComparePoses,
@@ -53,6 +76,10 @@ NODES = [
     AnyoneLoadStyleCodes, AnyoneSaveStyleCodes,
     AnyoneInpaintPerson,
     AnyoneTransferPose,
+    AnyoneSampleLatent, AnyoneRenderLatent, AnyoneMixLatents, AnyoneInterpolateLatents,
+    AnyoneLatentDirections, AnyoneLoadLatent, AnyoneSaveLatent,
+    AnyoneAlignPerson, AnyoneInvertImage, AnyoneTuneGenerator, AnyoneLoadTuning, AnyoneSaveTuning,
+    AnyoneDrag, AnyoneDragInpainted,
     AnyoneCompareImages,
 ]
 

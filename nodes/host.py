@@ -94,6 +94,10 @@ class HostRuntime(Runtime):
     def check_interrupt(self) -> None:
         mm.throw_exception_if_processing_interrupted()
 
+    @property
+    def interrupts(self) -> tuple[type[BaseException], ...]:
+        return (mm.InterruptProcessingException,)
+
     def is_oom(self, error: BaseException) -> bool:
         return mm.is_oom(error) if hasattr(mm, "is_oom") else isinstance(error, mm.OOM_EXCEPTION)
 

@@ -18,16 +18,19 @@ from ..core.detectors import ROLES, Detector
 from ..core.runtime import Runtime
 from ..core.sean.infer import generator_of, net_regions
 from ..core.sean.styles import block_names
+from ..core.stylegan import infer as stylegan
+from ..core.stylegan.latents import GROUPS, layer_rows
 from ..core.transfers import frame_size
 from . import host
 from .host import Schema, io
-from .wires import DETECTOR, INPAINTER, STYLER, TRANSFER, file_stamp
+from .wires import DETECTOR, GENERATOR, INPAINTER, STYLER, TRANSFER, file_stamp, spans
 
 INPAINTER_WEIGHTS = "triagan-person"
 DETECTOR_WEIGHTS = "detect-person"
 STYLER_WEIGHTS = "sean-person"
 TRANSFER_WEIGHTS = "deformable-person"
 PG2_WEIGHTS = "pg2-person"
+GENERATOR_WEIGHTS = "stylegan-person"
 AUTO, NONE = "auto", "none"
 NO_JOINTS = "Nothing sees joints: choose one of poses, or tick download to let auto fetch one."
 
@@ -190,6 +193,45 @@ class AnyoneLoadTransfer(io.ComfyNode):
         return io.NodeOutput(net, note, ui={"text": [note]})
 
 
+class AnyoneLoadGenerator(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneLoadGenerator",
+            display_name="Load Generator",
+            category="Anyone/load",
+            description="Loads a network that makes up pictures, of people or of whatever it was trained on "
+                        "(StyleGAN2).",
+            inputs=[
+                io.Combo.Input(
+                    "name", options=choices("generator", GENERATOR_WEIGHTS), default=GENERATOR_WEIGHTS,
+                    optional=True, tooltip="The embedded weights first, then published ones, then the files "
+                                           "in models/anyone: any StyleGAN2, also as .pkl or .pt."),
+                io.Boolean.Input(
+                    "download", default=False, optional=True,
+                    tooltip="Fetches the chosen published weights that are not on this machine yet; the note "
+                            "tells their licence. Off = nothing is ever fetched."),
+            ],
+            outputs=[
+                GENERATOR.Output(display_name="generator", tooltip="For Sample Latent, Render Latent, and "
+                                                                   "everything that edits latents."),
+                io.String.Output(display_name="note", tooltip="Its licence, its size, its classes, and which "
+                                                              "of its layers are coarse, middle and fine."),
+            ],
+            search_aliases=["stylegan2", "stylegan", "draggan", "load gan", "load pkl"],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name=GENERATOR_WEIGHTS, download=False):
+        return name and stamp(name, "generator", host.runtime())
+
+    @classmethod
+    def execute(cls, name=GENERATOR_WEIGHTS, download=False):
+        net = obtain(name, "generator", download, host.runtime())
+        note = generator_note(net)
+        return io.NodeOutput(net, note, ui={"text": [note]})
+
+
 def choices(role: str, *embedded: str) -> list[str]:
     """`embedded` always first: the default never moves and the list is never empty."""
     return list(dict.fromkeys([*embedded, *available(role, host.runtime())]))
@@ -224,25 +266,33 @@ def stamp(name: str, role: str, runtime: Runtime) -> str:
 
 def loaded_note(chosen: Mapping[str, str]) -> str:
     """Part of the detector -> name, in words, with the licence of what is published."""
-    texts = []
-    for part, name in chosen.items():
-        row = published(name, ROLES[part])
-        about = f" ({row.licence})" if row else ""
-        texts.append(f"{part}: {name}{about}")
-    return "; ".join(texts) + "."
+    return "; ".join(f"{part}: {licensed(name, ROLES[part])}" for part, name in chosen.items()) + "."
+
+
+def licensed(name: str, role: str) -> str:
+    """A name, with the licence of what is published."""
+    row = published(name, role)
+    return f"{name} ({row.licence})" if row else name
 
 
 def styler_note(net: LoadedNet) -> str:
-    """What users need to know to choose regions and blocks, with the licence of what is published."""
+    """What users need to know to choose regions and blocks."""
     height, width = generator_of(net).config.size
-    row = published(net.name, "styler")
-    about = f" ({row.licence})" if row else ""
-    return (f"{net.name}{about} draws {width}x{height}. Regions: {', '.join(net_regions(net))}. Blocks with "
-            f"styles: {', '.join(block_names(net)) or 'none'}.")
+    return (f"{licensed(net.name, 'styler')} draws {width}x{height}. Regions: {', '.join(net_regions(net))}. "
+            f"Blocks with styles: {', '.join(block_names(net)) or 'none'}.")
 
 
 def transfer_note(net: LoadedNet) -> str:
     height, width = frame_size(net)
-    row = published(net.name, "transfer")
-    about = f" ({row.licence})" if row else ""
-    return f"{net.name}{about}, {net.system.title}, draws {height}x{width}."
+    return f"{licensed(net.name, 'transfer')}, {net.system.title}, draws {height}x{width}."
+
+
+def generator_note(net: LoadedNet) -> str:
+    """What users need to know to choose a class and layers."""
+    config = stylegan.generator_of(net).config
+    height, width = config.size(-1)
+    classes = f"Classes: 0-{config.labels - 1}." if config.labels else "No classes."
+    rows = {group: layer_rows(group, config.num_ws) for group in GROUPS}
+    layers = ", ".join(f"{group} {spans(numbers)}" for group, numbers in rows.items() if numbers)
+    return (f"{licensed(net.name, 'generator')} draws pictures {width} wide and {height} high. {classes} "
+            f"Layers of w+: {layers}.")

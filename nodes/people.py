@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..core.image import cycle_to, image_to_bchw
+from ..core.image import cycle_to, fit_mask, image_to_bchw
 from ..core.people import (
     CropBox,
     CropSettings,
@@ -22,10 +23,11 @@ from ..core.people import (
 )
 from ..core.pose import JOINTS, Pose, PoseFrame, from_coco, write_poses
 from ..core.regions import RegionMap
+from ..core.stylegan.align import Aligned, paste_aligned
 from ..core.synthetic import ARCHETYPES, Rendering, render_people, sample_pose
 from . import host
 from .host import Schema, io
-from .subjects import detect, find_subjects, found_note
+from .subjects import detect, find_subjects, found_note, read_masks
 from .wires import (
     BOUNDING_BOX,
     BOXES,
@@ -196,26 +198,32 @@ class AnyonePastePerson(io.ComfyNode):
             node_id="AnyonePastePerson",
             display_name="Paste Person",
             category="Anyone/people",
-            description="Puts changed crops back where Crop Person cut them. "
+            description="Puts changed crops back where Crop Person or Align Person cut them. "
                         "Pixels outside the mask stay exactly as they were.",
             inputs=[
                 io.Image.Input("image", tooltip="The pictures the crops were cut from."),
                 io.Image.Input("result", tooltip="The changed crops, of any size."),
-                CROP.Input("crop", tooltip="From Crop Person."),
+                CROP.Input("crop", tooltip="From Crop Person or Align Person."),
                 io.Float.Input("feather", default=0.0, min=0.0, max=256.0, step=0.5, optional=True,
                                tooltip="Softens the seam by so many pixels of the picture; 0 = a hard edge."),
+                io.Mask.Input("mask", optional=True,
+                              tooltip="On result: 1 = what to paste besides the crop's own mask, such as the "
+                                      "person as Detect People finds them there. Of people aligned on a "
+                                      "plain background it is all that is pasted."),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The pictures with the changed people.")],
             search_aliases=["stitch", "uncrop", "paste back"],
         )
 
     @classmethod
-    def execute(cls, image, result, crop, feather=0.0):
+    def execute(cls, image, result, crop, feather=0.0, mask=None):
         crops = expect_crops(crop, image)
         pictures, results = image_to_bchw(image), image_to_bchw(result, "result")
-        count = max(len(pictures), len(results), len(crops))
-        pasted = [paste_person(picture, changed, one, feather=feather) for picture, changed, one in zip(
-            cycle_to(pictures, count), cycle_to(results, count), cycled(crops, count), strict=True)]
+        masks = read_masks(mask, *results.shape[2:])
+        count = max(len(pictures), len(results), len(crops), len(masks))
+        pasted = [paste(*one, feather) for one in zip(
+            cycle_to(pictures, count), cycle_to(results, count), cycled(crops, count), cycled(masks, count),
+            strict=True)]
         return io.NodeOutput(send_picture(torch.stack(pasted)))
 
 
@@ -238,18 +246,29 @@ def cut(picture: Tensor, people: list[Person], settings: CropSettings) -> Person
     return crop_person(picture, one, person_box(one.mask, settings) or whole, settings)
 
 
+def paste(picture: Tensor, changed: Tensor, crop: PersonCrop | Aligned, mask: Tensor | None,
+          feather: float) -> Tensor:
+    """[3,H,W]: a picture with a changed crop [3,h,w]; `mask`: [h,w] bool, what else of that to paste."""
+    if isinstance(crop, Aligned):
+        return paste_aligned(picture, changed, crop, mask, feather)
+    if mask is not None:
+        hole = torch.maximum(crop.mask, fit_mask(mask, *crop.mask.shape[1:]))      # [1,h,w]
+        crop = replace(crop, mask=hole)
+    return paste_person(picture, changed, crop, feather=feather)
+
+
 def crop_frame(crop: PersonCrop, height: int, width: int) -> PoseFrame:
     keypoints = crop.keypoints * torch.tensor([width, height, 1.0])                # [17,3] pixels of the crop
     pose = from_coco(keypoints, width, height)
     return PoseFrame(width, height, (pose,) if pose.present.any() else ())
 
 
-def expect_crops(crop: Any, image: Tensor) -> list[PersonCrop]:
+def expect_crops(crop: Any, image: Tensor) -> list[PersonCrop | Aligned]:
     """Checks that the crops were cut from pictures of this size."""
     if not isinstance(crop, CropBatch):
-        raise ValueError(f"crop should come from Crop Person; got {str(crop)[:60]}.")
+        raise ValueError(f"crop should come from Crop Person or Align Person; got {str(crop)[:60]}.")
     height, width = image.shape[1:3]
     if (height, width) != (crop.height, crop.width):
         raise ValueError(f"image is {width}x{height}, but the crops are of {crop.width}x{crop.height}; "
-                         "connect the picture that went into Crop Person.")
+                         "connect the picture they were cut from.")
     return list(crop.crops)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ..core.checkpoints import LoadedNet
-from ..core.graph.files import save_file
 from ..core.image import cycle_to, image_to_bchw, lay_over
 from ..core.regions import FACE_REGIONS, RegionMap
 from ..core.sean.codes import FILE, StyleCodes, load_codes, read_code_folder, save_codes
@@ -37,6 +36,7 @@ from .wires import (
     file_stamp,
     find_path,
     read_names,
+    save_output,
     send,
     send_picture,
 )
@@ -294,9 +294,7 @@ class AnyoneSaveStyleCodes(io.ComfyNode):
     @classmethod
     def execute(cls, styles, filename_prefix="styles/anyone"):
         styles = expect_styles(styles)
-        file = save_file(lambda path: save_codes(styles, path), filename_prefix.strip(), ".safetensors",
-                         host.runtime(), "output")
-        path = "/".join(filter(None, [file["subfolder"], file["filename"]])) + " [output]"
+        path, file = save_output(lambda place: save_codes(styles, place), filename_prefix)
         return io.NodeOutput(styles, path, ui={"text": [path], "files": [file]})
 
 

@@ -1,7 +1,7 @@
 """What travels between nodes, and the conversions every node shares."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,12 +10,16 @@ from typing import Any
 from torch import Tensor
 
 from ..core.checkpoints import LoadedNet
-from ..core.graph.files import resolve_file
+from ..core.graph.files import resolve_file, save_file
 from ..core.image import bchw_to_image
 from ..core.people import PersonCrop
 from ..core.pose import PoseFrame, read_poses
 from ..core.regions import RegionMap
 from ..core.sean.codes import StyleCodes
+from ..core.stylegan.align import Aligned
+from ..core.stylegan.infer import GeneratorNet
+from ..core.stylegan.latents import Latent
+from ..core.stylegan.tuned import TunedNet
 from . import host
 from .host import io
 
@@ -23,6 +27,8 @@ INPAINTER = io.Custom("ANYONE_INPAINTER")
 DETECTOR = io.Custom("ANYONE_DETECTOR")
 STYLER = io.Custom("ANYONE_STYLER")
 TRANSFER = io.Custom("ANYONE_TRANSFER")
+GENERATOR = io.Custom("ANYONE_GENERATOR")
+LATENT = io.Custom("ANYONE_LATENT")
 REGIONS = io.Custom("ANYONE_REGIONS")
 STYLES = io.Custom("ANYONE_STYLES")
 CROP = io.Custom("ANYONE_CROP")
@@ -36,7 +42,7 @@ SEGS = io.Custom("SEGS")
 class CropBatch:
     """`ANYONE_CROP`: where each crop of a batch came from."""
 
-    crops: tuple[PersonCrop, ...]
+    crops: tuple[PersonCrop | Aligned, ...]
     height: int                                            # of the pictures they were cut from
     width: int
 
@@ -99,6 +105,12 @@ def find_path(name: str, what: str) -> Path:
     raise FileNotFoundError(f"path: there is no {name.strip()} in the folder {path.parent}.")
 
 
+def save_output(write: Callable[[Path], Any], prefix: str) -> tuple[str, dict[str, str]]:
+    """Saves a safetensors file in the output folder: its name, as `find_path` takes it, and its file dict."""
+    file = save_file(write, prefix.strip(), ".safetensors", host.runtime(), "output")
+    return "/".join(filter(None, [file["subfolder"], file["filename"]])) + " [output]", file
+
+
 def file_stamp(path: Path) -> str:
     """Changes when the file does; what `fingerprint_inputs` of nodes that read files return."""
     stat = path.stat()
@@ -110,6 +122,19 @@ def expect_net(net: Any, role: str, loader: str) -> LoadedNet:
     if isinstance(net, LoadedNet) and net.system.role == role:
         return net
     raise ValueError(f"{role} should come from {loader}; got {str(net)[:60]}.")
+
+
+def expect_generator(generator: Any) -> GeneratorNet:
+    """A generator as it was loaded, or tuned."""
+    return generator if isinstance(generator, TunedNet) else expect_net(generator, "generator",
+                                                                        "Load Generator")
+
+
+def expect_latent(latent: Any, name: str = "latent") -> Latent:
+    if isinstance(latent, Latent):
+        return latent
+    raise ValueError(f"{name} should come from a node that makes people's latents, such as Sample Latent; "
+                     f"got {str(latent)[:60]}.")
 
 
 def expect_regions(regions: Any) -> RegionMap:

@@ -134,6 +134,63 @@ _TRANSFERS: tuple[Published, ...] = (
 )
 
 
+_NGC = "https://api.ngc.nvidia.com/v2/models/nvidia/research/stylegan2/versions/1/files/"
+_CONFIG_F = "https://nvlabs-fi-cdn.nvidia.com/stylegan2/networks/"
+_SELF_DISTILLED = "https://storage.googleapis.com/self-distilled-stylegan/"
+_DRIVE = "https://drive.google.com/file/d/"
+_NVIDIA = "NVIDIA source code licence, non-commercial"
+_SHHQ = "for research; the training pictures come under an agreement"
+
+
+def _generator(name: str, title: str, link: str, licence: str, sha256: str = "", *, file: str = "",
+               note: str = "") -> Published:
+    """`file`: where the link does not end in it, which then leads to a page. Without a digest nothing could
+    check what a program downloads, so that is left to the user, too."""
+    return Published(
+        name, title, "stylegan", "generator", (file or link.rpartition("/")[2],), licence,
+        "unknown" if licence == "unknown" else "no", "manual" if file or not sha256 else "alive", url=link,
+        digest=sha256 and f"sha256:{sha256}", note=note)
+
+
+_GENERATORS: tuple[Published, ...] = (
+    _generator(
+        "stylegan-human-512", "StyleGAN-Human v2, people, 512x256 (arXiv 2204.11823)",
+        _DRIVE + "1dlFEHbu-WzQWJl7nBBZYcTyo000H9hVm", _SHHQ,
+        "7af33f638e3b3aba7bf99456eec3e9d4a022d8a7dd67683a3605a7dd37665a3b",
+        file="stylegan_human_v2_512.pkl", note="Draws aligned people as Align Person makes them; 353 MB."),
+    _generator(
+        "stylegan-human-1024", "StyleGAN-Human v2, people, 1024x512 (arXiv 2204.11823)",
+        _DRIVE + "1FlAb1rYa0r_--Zj_ML8e6shmaF28hQb5", _SHHQ, file="stylegan_human_v2_1024.pkl",
+        note="Draws aligned people as Align Person makes them; 362 MB."),
+    _generator(
+        "stylegan2-ffhq-512", "StyleGAN2, faces, 512x512", _NGC + "stylegan2-ffhq-512x512.pkl", _NVIDIA,
+        "d2b1c92f41ce8a64c55f7a75ef06c4c0eef9e17b1eb29aae8c10fb37b3e60478"),
+    *(_generator(f"stylegan2-{data}-{size}", f"StyleGAN2, {what}, {size}x{size}",
+                 f"{_NGC}stylegan2-{data}-{size}x{size}.pkl", _NVIDIA)
+      for data, size, what in (
+          ("ffhq", 256, "faces"), ("ffhq", 1024, "faces"), ("celebahq", 256, "faces"),
+          ("metfaces", 1024, "painted faces"), ("afhqcat", 512, "faces of cats"),
+          ("afhqdog", 512, "faces of dogs"), ("afhqwild", 512, "faces of wild animals"),
+          ("afhqv2", 512, "faces of animals"), ("lsundog", 256, "dogs"))),
+    _generator(
+        "stylegan2-cat-256", "StyleGAN2 config F, cats, 256x256", _CONFIG_F + "stylegan2-cat-config-f.pkl",
+        _NVIDIA, "08940fd616cfaf6bc7b0286b5d1a0b3f70febb26e136d64716c8d3f5e9bd3883"),
+    _generator(
+        "stylegan2-car-512", "StyleGAN2 config F, cars, 512x512", _CONFIG_F + "stylegan2-car-config-f.pkl",
+        _NVIDIA, note="Pictures are 512x384 between black bars."),
+    _generator(
+        "stylegan2-lhq-256", "StyleGAN2, landscapes, 256x256", _DRIVE + "16twEf0T9QINAEoMsWefoWiyhcTd-aiWc",
+        "unknown", "ae2c33d456ff3f274d472da9849c9bb515b7f0032af0d713d0d2d7f42b7942dc",
+        file="stylegan2-lhq-256x256.pkl"),
+    *(_generator(f"stylegan2-{what}-{size}", f"Self-Distilled StyleGAN2, {what}, {size}x{size}",
+                 f"{_SELF_DISTILLED}{what}_{size}_pytorch.pkl", "unknown", sha256)
+      for what, size, sha256 in (
+          ("lions", 512, "0a01ff8344521171b1a2eff1e9a51c1acbc48221bdc2594919187f66a3942bcc"),
+          ("horses", 256, "f100dc32e2731a293f3b31a9038416f72aa5cc30555b3315a82e19c065f81b0c"),
+          ("elephants", 512, ""), ("dogs", 1024, ""))),
+)
+
+
 CATALOG: tuple[Published, ...] = (
     Published(
         "triagan-person", "TriA-GAN person inpainter, trained on procedural people", "triagan", "inpainter",
@@ -180,6 +237,12 @@ CATALOG: tuple[Published, ...] = (
         digest="sha256:cbf7667feec4e5163ed85f5a31b1a93d0f23418b7c844a2470982b17005bf098",
         size=5_912_632, note="See weights/pg2-person.md."),
     *_TRANSFERS,
+    Published(
+        "stylegan-person", "StyleGAN2 people, trained on procedural people", "stylegan", "generator",
+        ("stylegan-person.safetensors",), "Apache-2.0", "yes", "embedded",
+        digest="sha256:9c3e6131b74b6a9500a2c58d34b1d5831fa07728662ce45e7611596db3ca9183",
+        size=2_936_890, note="See weights/stylegan-person.md."),
+    *_GENERATORS,
 )
 
 

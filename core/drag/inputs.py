@@ -25,10 +25,10 @@ def locate(x: float, y: float, source: Draggable) -> Point:
     return row, column
 
 
-def pair_up(handles: Pairs, targets: Pairs, source: Draggable) -> tuple[Pairs, Pairs, tuple[str, ...]]:
+def pair_up(handles: Pairs, targets: Pairs) -> tuple[Pairs, Pairs, tuple[str, ...]]:
     """Handles and targets, as many of each, and remarks. Handles without a target are left out, as published.
 
-    Raises ValueError for points that are missing or outside the canvas, and targets without a handle.
+    Raises ValueError for missing points and targets without a handle.
     """
     if not handles or not targets:
         raise ValueError(f"Dragging takes at least one handle and its target; got {len(handles)} handles and "
@@ -38,19 +38,17 @@ def pair_up(handles: Pairs, targets: Pairs, source: Draggable) -> tuple[Pairs, P
                          "give every target its handle.")
     spare = len(handles) - len(targets)
     remarks = (f"Handles without a target, left out: {spare}.",) if spare else ()
-    handles = handles[:len(targets)]
-    for what, points in (("Handle", handles), ("Target", targets)):
-        for number, point in enumerate(points, 1):
-            _check_inside(f"{what} {number}", point, source)
-    return handles, targets, remarks
+    return handles[:len(targets)], targets, remarks
 
 
-def _check_inside(name: str, point: tuple[float, float], source: Draggable) -> None:
-    (height, width), (rows, columns), (x, y) = source.size, source.margin, point
-    inside = -columns <= x < width + columns and -rows <= y < height + rows
-    if not (math.isfinite(x) and math.isfinite(y) and inside):
-        raise ValueError(f"{name} at ({x:g}, {y:g}) is outside the picture, which is {width} pixels wide and "
-                         f"{height} high.")
+def check_inside(what: str, points: Pairs, size: tuple[int, int], margin: tuple[int, int] = (0, 0)) -> None:
+    """Raises ValueError for a point outside a picture of that height and width and its margin."""
+    (height, width), (rows, columns) = size, margin
+    for number, (x, y) in enumerate(points, 1):
+        inside = -columns <= x < width + columns and -rows <= y < height + rows
+        if not (math.isfinite(x) and math.isfinite(y) and inside):
+            raise ValueError(f"{what} {number} at ({x:g}, {y:g}) is outside the picture, which is {width} "
+                             f"pixels wide and {height} high.")
 
 
 def fixed_area(mask: Tensor | None, source: Draggable) -> FixedArea | None:

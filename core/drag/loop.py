@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..runtime import Interrupted
 from .fast import CroppedMap
-from .inputs import Points, as_pairs, check_free, fixed_area, locate, pair_up
+from .inputs import Points, as_pairs, check_free, check_inside, fixed_area, locate, pair_up
 from .result import ARRIVED, DIVERGED, EXHAUSTED, STOPPED, DragResult, DragStep
 from .source import Box, Draggable, FixedArea, canvas_size
 from .terms import Point, motion_loss, nearest
@@ -196,7 +196,9 @@ def drag(source: Draggable, handles: Points, targets: Points, *, mask: Tensor | 
     movement; and when the picture to start from has no finite features.
     """
     settings = settings or DragSettings()
-    handles, targets, remarks = pair_up(as_pairs(handles), as_pairs(targets), source)
+    handles, targets, remarks = pair_up(as_pairs(handles), as_pairs(targets))
+    for what, points in (("Handle", handles), ("Target", targets)):
+        check_inside(what, points, source.size, source.margin)
     with torch.inference_mode(False):
         session = Session(source, handles, targets, settings, mask, look)
         check_free(session.handles, session.fixed)

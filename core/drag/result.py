@@ -1,6 +1,7 @@
 """What a drag did, step by step."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,20 +55,30 @@ class DragResult:
         """[T,E,W]: all latents, the first before any change."""
         return torch.stack([step.rows for step in self.steps])
 
+    def sample(self, count: int) -> list[int]:
+        """Numbers of at most `count` steps, but two, from the first to the last and evenly between."""
+        return torch.linspace(0, len(self.steps) - 1, max(2, count)).round().long().unique().tolist()
+
     def report(self) -> str:
         """Lines for people: the outcome, every handle, the loss."""
-        before, after = _distances(self.handles, self.targets), self.distances
-        lines = [f"{self.outcome} after {len(self.steps) - 1} steps; "
-                 f"mean distance {before.mean():.1f} -> {after.mean():.1f} pixels"]
-        found = zip(self.handles.tolist(), self.steps[-1].handles.tolist(), self.targets.tolist(),
-                    after.tolist(), strict=True)
-        lines += [f"handle {number}: ({x:.0f}, {y:.0f}) -> ({now_x:.0f}, {now_y:.0f}), "
-                  f"{distance:.1f} from its target ({to_x:.0f}, {to_y:.0f})"
-                  for number, ((x, y), (now_x, now_y), (to_x, to_y), distance) in enumerate(found, 1)]
         first, last = self.steps[0], self.steps[-1]
-        lines.append(f"loss {first.loss:.4g} -> {last.loss:.4g} (motion {last.motion:.4g}, "
-                     f"fixed area {last.fixed:.4g})")
-        return "\n".join([*lines, *self.remarks])
+        loss = (f"loss {first.loss:.4g} -> {last.loss:.4g} (motion {last.motion:.4g}, "
+                f"fixed area {last.fixed:.4g})")
+        return "\n".join([*tell(f"{self.outcome} after {len(self.steps) - 1} steps", self.handles,
+                                last.handles, self.targets, [""] * len(self.handles)), loss, *self.remarks])
+
+
+def tell(outcome: str, handles: Tensor, found: Tensor, targets: Tensor, names: Sequence[str]) -> list[str]:
+    """Lines for people: the outcome, and where every handle [N,2] was and is, and how far from its target.
+
+    `names`: what each handle is called behind its number.
+    """
+    before, after = _distances(handles, targets), _distances(found, targets)
+    lines = [f"{outcome}; mean distance {before.mean():.1f} -> {after.mean():.1f} pixels"]
+    ways = zip(handles.tolist(), found.tolist(), targets.tolist(), after.tolist(), names, strict=True)
+    return lines + [f"handle {number}{name}: ({x:.0f}, {y:.0f}) -> ({now_x:.0f}, {now_y:.0f}), "
+                    f"{far:.1f} from its target ({to_x:.0f}, {to_y:.0f})"
+                    for number, ((x, y), (now_x, now_y), (to_x, to_y), far, name) in enumerate(ways, 1)]
 
 
 def _distances(points: Tensor, targets: Tensor) -> Tensor:

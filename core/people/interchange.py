@@ -86,28 +86,46 @@ def read_segs(value: Any) -> Tensor:
     return masks
 
 
-def read_points(text: str, width: int, height: int) -> Tensor:
-    """[N,2] x, y in pixels from a points editor's text, `[{"x": 10, "y": 20}, …]`.
+def read_points(value: Any, width: int, height: int, name: str = "points") -> Tensor:
+    """[N,2] x, y in pixels from what a points editor writes, `[{"x": 10, "y": 20}, …]`, or `[[10, 20], …]`.
 
-    Single quotes are tolerated. Points that are all fractions within 0..1 refer to the size of the picture.
-    Raises ValueError for another text.
+    The list may come as such or as a text, where single quotes are tolerated; keys besides x and y do not
+    count. Points that are all fractions within 0..1 refer to the size of the picture. `name`: the input they
+    came by. Raises ValueError for anything else.
     """
-    if not text.strip():
-        return torch.zeros(0, 2)
     try:
-        points = torch.tensor([[float(point["x"]), float(point["y"])]
-                               for point in json.loads(text.replace("'", '"'))]).view(-1, 2)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        raise ValueError(f'points should be a text like [{{"x": 10, "y": 20}}]; got {text[:60]!r}.') from None
+        points = torch.tensor([[float(number) for number in _coordinates(point)]
+                               for point in parse_points(value, name)]).view(-1, 2)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise ValueError(f'{name} should be points like [{{"x": 10, "y": 20}}] or [[10, 20]]; '
+                         f"got {str(value)[:60]!r}.") from None
     if not torch.isfinite(points).all():
-        raise ValueError("points hold a number that is not finite; every x and y should be a pixel.")
+        raise ValueError(f"{name} hold a number that is not finite; every x and y should be a pixel.")
     fractions = bool(((points >= 0) & (points <= 1)).all()) and bool((points != points.round()).any())
     return points * torch.tensor([width, height]) if fractions else points
+
+
+def parse_points(value: Any, name: str = "points") -> list[Any]:
+    """The list that a text holds, `[]` if it holds none, or that `value` is. Raises ValueError otherwise."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value.replace("'", '"')) if value.strip() else []
+        except (ValueError, RecursionError):
+            raise ValueError(f'{name} should be a text like [{{"x": 10, "y": 20}}]; '
+                             f"got {value[:60]!r}.") from None
+    if not isinstance(value, list | tuple):
+        raise ValueError(f'{name} should be a list like [{{"x": 10, "y": 20}}]; got {str(value)[:60]!r}.')
+    return list(value)
 
 
 def write_points(points: Tensor) -> str:
     """[N,2] x, y in pixels -> the text points editors write, whole pixels."""
     return json.dumps([{"x": int(x), "y": int(y)} for x, y in points.floor().tolist()])
+
+
+def _coordinates(point: Any) -> tuple[Any, Any]:
+    x, y = (point["x"], point["y"]) if isinstance(point, Mapping) else point
+    return x, y
 
 
 def _is_box(value: Any) -> bool:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ..pose import Pose
 from .person import CropBox
-from .silhouette import Silhouette
+from .silhouette import ALL, Silhouette
 
 _FINE = 512                    # cells per side of the grid an outline is computed on
 _COARSE = 256                  # cells on the longer side of the grid on which bodies compete for pixels
 _FAR = 0.5                     # metres from every body at which a blob is somebody else
+_STILL = 0.1                   # pixels that a part may stray without having moved
 _CRUMB = 0.02                  # share of the mask below which such a blob is no person of its own
 
 
@@ -24,14 +25,46 @@ def mask_from_pose(pose: Pose, height: int, width: int) -> Tensor:
     Empty when the pose has no bone to measure. Long hair, skirts and bags are not foreseen.
     """
     body = Silhouette(pose.scaled(width, height))
-    window = _window(body, height, width)
-    mask = torch.zeros(height, width, dtype=torch.bool)
+    return _drawn(torch.zeros(height, width, dtype=torch.bool), body)
+
+
+def moved_masks(mask: Tensor, start: Pose, ends: Sequence[Pose]) -> list[Tensor]:
+    """[H,W] bool, how a person's mask changes as they move from `start` to each of `ends`.
+
+    The parts of the body that move anywhere are drawn anew in each pose; the rest stays, with hair and
+    clothes, and so does the mask where nothing has moved yet. Poses are scaled to the picture.
+    """
+    height, width = mask.shape
+    old = Silhouette(start.scaled(width, height))
+    bodies = [Silhouette(end.scaled(width, height), old.scale) for end in ends]
+    if any(len(body.capsules) != len(old.capsules) for body in bodies):            # parts left the picture
+        return [mask if torch.equal(body.capsules, old.capsules) else _drawn(torch.zeros_like(mask), body)
+                for body in bodies]
+    changes = [(body.capsules[:, :4] - old.capsules[:, :4]).abs().amax(1) > _STILL for body in bodies]
+    moving = torch.stack(changes).any(0)                                           # [K]
+    window = _window(old, height, width)
+    limbs, others = (_fine_distance(old, window, chosen) for chosen in (moving, ~moving))
+    rest = mask.clone()
+    rest[window.y0:window.y1, window.x0:window.x1] &= others <= limbs
+    return [_drawn(rest, body, moving) if change.any() else mask
+            for body, change in zip(bodies, changes, strict=True)]
+
+
+def _drawn(mask: Tensor, body: Silhouette, chosen: Tensor | slice = ALL) -> Tensor:
+    """A copy of `mask` with the chosen capsules of a body in it."""
+    window = _window(body, *mask.shape)
+    drawn = mask.clone()
+    drawn[window.y0:window.y1, window.x0:window.x1] |= _fine_distance(body, window, chosen) < 0
+    return drawn
+
+
+def _fine_distance(body: Silhouette, window: CropBox, chosen: Tensor | slice) -> Tensor:
+    """[h,w] metres to a body at every pixel of the window."""
     rows, columns = (min(side, _FINE) for side in (window.height, window.width))
-    if rows and columns:
-        distance = _distance(body, window, rows, columns)
-        distance = F.interpolate(distance[None, None], (window.height, window.width), mode="bilinear")[0, 0]
-        mask[window.y0:window.y1, window.x0:window.x1] = distance < 0
-    return mask
+    if not rows or not columns:
+        return torch.empty(window.height, window.width)
+    distance = _distance(body, window, rows, columns, chosen)
+    return F.interpolate(distance[None, None], (window.height, window.width), mode="bilinear")[0, 0]
 
 
 def split_mask(mask: Tensor, poses: Sequence[Pose]) -> list[Tensor]:
@@ -69,11 +102,12 @@ def _window(body: Silhouette, height: int, width: int) -> CropBox:
     return CropBox(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)).clipped(height, width)
 
 
-def _distance(body: Silhouette, window: CropBox, rows: int, columns: int) -> Tensor:
+def _distance(body: Silhouette, window: CropBox, rows: int, columns: int,
+              chosen: Tensor | slice = ALL) -> Tensor:
     """[rows,columns] metres to a body, at the middle of the cells of a grid over `window`."""
     y = window.y0 + (torch.arange(rows) + 0.5) * (window.height / rows)
     x = window.x0 + (torch.arange(columns) + 0.5) * (window.width / columns)
-    return body.distance(y, x)
+    return body.distance(y, x, chosen)
 
 
 def _distances(mask: Tensor, pixels: Tensor, poses: Sequence[Pose]) -> tuple[Tensor, Tensor]:

@@ -36,18 +36,21 @@ _CAPSULES = (
     ("right_ankle", "right_toes", .055, .035), ("left_ankle", "left_toes", .055, .035))
 _BLEND = 0.03                                              # metres over which two capsules melt together
 _LEAST_SCALE = 0.1                                         # pixels per metre below which there is no body
+HEIGHT = 1.73                                              # metres
+ALL = slice(None)
 
 
 class Silhouette:
-    """`scale`: pixels per metre, 0 when the pose has no bone.
+    """`scale`: pixels per metre, 0 when the pose has no bone; that of another pose of the same person can be
+    given instead of measuring this one.
 
     `capsules`: [K,6] x, y of the start and of the end, and the radius at either, in pixels.
     """
 
-    def __init__(self, pose: Pose) -> None:
+    def __init__(self, pose: Pose, scale: float | None = None) -> None:
         points = torch.where(pose.present[:, None], pose.keypoints, torch.nan)
         joints = dict(zip(JOINTS, points, strict=True))
-        self.scale = _pixels_per_metre(joints)
+        self.scale = _pixels_per_metre(joints) if scale is None else scale
         landmarks = _landmarks(joints, self.scale, torch.tensor([pose.width, pose.height]))
         rows = [torch.cat([landmarks[a], landmarks[b], torch.tensor([ra, rb]) * self.scale])
                 for a, b, ra, rb in _CAPSULES]
@@ -64,11 +67,14 @@ class Silhouette:
         (x0, y0), (x1, y1) = (ends.amin(0) - reach).tolist(), (ends.amax(0) + reach).tolist()
         return x0, y0, x1, y1
 
-    def distance(self, y: Tensor, x: Tensor) -> Tensor:
-        """[h,w] metres to the outline, negative inside, at rows `y` [h] and columns `x` [w] in pixels."""
+    def distance(self, y: Tensor, x: Tensor, chosen: Tensor | slice = ALL) -> Tensor:
+        """[h,w] metres to the outline, negative inside, at rows `y` [h] and columns `x` [w] in pixels.
+
+        `chosen`: [K] bool, the capsules that count.
+        """
         out = torch.full((len(y), len(x)), torch.inf)
         blend = _BLEND * self.scale
-        for ax, ay, bx, by, start, end in self.capsules.tolist():
+        for ax, ay, bx, by, start, end in self.capsules[chosen].tolist():
             dx, dy = bx - ax, by - ay
             px, py = x - ax, (y - ay)[:, None]
             along = ((px * dx + py * dy) / max(dx * dx + dy * dy, 1e-6)).clamp(0, 1)        # [h,w] 0..1

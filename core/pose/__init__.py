@@ -7,6 +7,7 @@ from .interpolate import EASINGS, interpolate_frames, interpolate_poses
 from .maps import disc_maps, gaussian_maps, pixel_joints, polygon_mask, pose_mask
 from .openpose_json import read_poses, write_poses
 from .pose import JOINTS, LIMBS, Pose, PoseFrame
+from .reach import reach
 from .retarget import retarget_movement, retarget_pose
 from .select import ORDERS, filter_joints, filter_people, merge_frames, select_person, sort_people
 from .skeleton import ANCHORS, anchor_point
@@ -19,6 +20,6 @@ __all__ = ["ANCHORS", "COCO_JOINTS", "COLOURS", "EASINGS", "FITS", "JOINTS", "LI
            "draw_poses", "fill_gaps", "filter_joints", "filter_people", "fit_frame", "fit_pose",
            "follow_people", "from_coco", "gaussian_maps", "interpolate_frames", "interpolate_poses",
            "load_poses", "match_people", "merge_frames", "mirror_pose", "oks", "pck", "pixel_joints",
-           "polygon_mask", "pose_mask", "read_poses", "retarget_movement", "retarget_pose", "save_pose_file",
-           "save_pose_folder", "select_person", "smooth_frames", "sort_people", "to_coco", "track_people",
-           "transform_pose", "write_poses"]
+           "polygon_mask", "pose_mask", "reach", "read_poses", "retarget_movement", "retarget_pose",
+           "save_pose_file", "save_pose_folder", "select_person", "smooth_frames", "sort_people", "to_coco",
+           "track_people", "transform_pose", "write_poses"]

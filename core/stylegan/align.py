@@ -5,15 +5,15 @@ as high as the person and a little more.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..image import distance_to
+from ..image import distance_to, fit_mask, resize
 from ..people.boxes import tight_box
 from ..people.detail import colours_of
-from ..people.frame import Frame
+from ..people.frame import Frame, clean_rim
 from ..people.silhouette import Silhouette
 from ..pose import JOINTS, Pose
 
@@ -23,11 +23,18 @@ MARGIN = 0.05                                             # of the person's heig
 @dataclass(frozen=True, eq=False)
 class Aligned:
     """`picture`: [3,h,w] 0..1, the person in the generator's frame. `mask`: [h,w] 0..1, where they are in it,
-    None when that is not known. `frame`: where it lies in the photograph."""
+    None when that is not known. `frame`: where it lies in the photograph. `plain`: what is beside the person
+    does not come from there."""
 
     picture: Tensor
     mask: Tensor | None
     frame: Frame
+    plain: bool = False
+
+    @property
+    def opacity(self) -> Tensor:
+        """[h,w] 0..1: the mask, or else everything."""
+        return torch.ones_like(self.picture[0]) if self.mask is None else self.mask
 
 
 def align_person(picture: Tensor, pose: Pose, mask: Tensor | None, height: int, width: int,
@@ -47,7 +54,20 @@ def align_person(picture: Tensor, pose: Pose, mask: Tensor | None, height: int, 
     if behind is not None:
         picture = torch.lerp(torch.full_like(picture, behind), picture, mask)
     cut = frame.cut(torch.cat([picture, mask[None]])).clamp(0, 1)                  # [4,h,w]
-    return Aligned(cut[:3], cut[3], frame)
+    return Aligned(cut[:3], cut[3], frame, behind is not None)
+
+
+def align_nobody(picture: Tensor, height: int, width: int) -> Aligned:
+    """The middle of a picture [3,H,W] in which there is nobody to align."""
+    frame = middle_frame(picture, height, width)
+    return Aligned(frame.cut(picture).clamp(0, 1), torch.zeros(height, width), frame)
+
+
+def middle_frame(picture: Tensor, height: int, width: int) -> Frame:
+    """The largest frame in the middle of a picture [C,H,W]."""
+    rows, columns = picture.shape[1:]
+    pixel = min(rows / height, columns / width)
+    return Frame((columns - pixel * width) / 2, (rows - pixel * height) / 2, pixel, height, width)
 
 
 def aligned_frame(pose: Pose, mask: Tensor | None, height: int, width: int) -> Frame:
@@ -107,3 +127,24 @@ def lay_back(photograph: Tensor, drawn: Tensor, frame: Frame, mask: Tensor | Non
     place = slice(None), *window
     out[place] = torch.lerp(photograph[place], colours_of(laid).clamp(0, 1), share[window])
     return out, share
+
+
+def paste_aligned(photograph: Tensor, drawn: Tensor, aligned: Aligned, mask: Tensor | None = None,
+                  feather: float = 0.0) -> Tensor:
+    """What became of an aligned person, [3,h,w] 0..1 of any size, over the photograph [3,H,W].
+
+    `mask`: [h,w] 0..1, where the person is now. It counts as well as the mask they were aligned with, so that
+    what was drawn behind a moved limb covers the limb of the photograph; but alone on a plain background,
+    which nobody wants there, nor in the person's rim. `feather`: as for `lay_back`.
+    """
+    height = drawn.shape[1]
+    width = max(1, round(height * aligned.frame.width / aligned.frame.height))
+    frame = replace(aligned.frame, pixel=aligned.frame.pixel * aligned.frame.height / height, height=height,
+                    width=width)
+    opacity = fit_mask(aligned.opacity if mask is None else mask, height, width)[0]
+    if mask is not None and not aligned.plain:
+        opacity = opacity.maximum(fit_mask(aligned.opacity, height, width)[0])     # [h,w]
+    drawn = resize(drawn[None], height, width)[0]
+    if aligned.plain:
+        drawn = clean_rim(drawn, opacity)
+    return lay_back(photograph, drawn, frame, opacity, feather)[0]

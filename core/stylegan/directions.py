@@ -86,7 +86,8 @@ def apply(latent: Latent, directions: Directions, strengths: Sequence[float],
         raise ValueError(f"The directions were found for {directions.generator}, but the latent belongs to "
                          f"{latent.generator}; find them for the same generator.")
     if len(strengths) > len(directions.vectors):
-        raise ValueError(f"There are {len(directions.vectors)} directions; got {len(strengths)} strengths.")
+        raise ValueError(f"There are {len(directions.vectors)} directions; got strengths for "
+                         f"{len(strengths)}.")
     used = len(strengths)
     amounts = torch.tensor(list(strengths)) * directions.deviations[:used]
     moved, rows = latent.w_plus.clone(), slice(None) if layers is None else list(layers)

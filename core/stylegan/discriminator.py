@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from ..equalised import Linear
-from .layers import HALF, RESNET, SKIP, Conv, Mapping, Resample, activate, initialise
+from ..equalised import Linear, Resample, activate, add_deviation, initialise
+from ..mapping import Mapping
+from .layers import HALF, RESNET, SKIP, Conv
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,6 @@ def add_picture(fromrgb: nn.Module | None, x: Tensor | None, image: Tensor) -> T
         assert x is not None
         return x
     return fromrgb(image) if x is None else x + fromrgb(image)
-
-
-def add_deviation(x: Tensor, group: int) -> Tensor:
-    """[N,C,H,W] -> [N,C+1,H,W]: how much the pictures of a group differ, as one more, constant, channel.
-
-    The members of a group are N/group apart. Raises ValueError when N is no multiple of the group.
-    """
-    batch, channels, height, width = x.shape
-    group = min(group, batch)
-    if batch % group:
-        raise ValueError(f"The discriminator compares groups of {group} pictures; got a batch of {batch}: "
-                         f"use a multiple of {group}.")
-    groups = x.view(group, batch // group, channels, height, width)
-    deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))        # [N/group]
-    extra = deviation.repeat(group).view(batch, 1, 1, 1).expand(batch, 1, height, width)
-    return torch.cat([x, extra], 1)
 
 
 class Epilogue(nn.Module):

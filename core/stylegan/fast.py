@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..equalised import SQRT2
+from ..mapping import LatentMapping
 from ..winograd import Pool, conv3x3
-from .layers import SQRT2
-from .network import CONST, Block, Generator, LatentMapping, Stage, StyledConv, ToRGB, check_latent
+from .network import CONST, Block, Generator, Stage, StyledConv, ToRGB, check_latent
 
 
 def tap_energy(layer: StyledConv) -> Tensor:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ..checkpoints.system import LoadedNet
 from ..image import bchw_to_image, cycle_to
+from ..mapping import LatentMapping
 from ..runtime import Runtime
 from .fast import FastGenerator
 from .latents import Latent, Origin, check_owner, identity_of, slerp
-from .network import CONST, RANDOM, Config, LatentMapping
+from .network import CONST, RANDOM, Config
 from .tuned import TunedNet, applied
 
 BATCH = 8                                                 # pictures at once on an accelerator
@@ -120,8 +121,8 @@ def interpolate_z(net: GeneratorNet, a: Latent, b: Latent, t: Tensor, *, runtime
 def _origin(net: GeneratorNet, latent: Latent, count: int) -> Origin:
     check_latent(net, latent)
     if latent.origin is None:
-        raise ValueError("The z of a latent is not known, as it was edited, inverted or comes from another "
-                         "program; interpolate in w instead.")
+        raise ValueError("The z of a latent is not known, as it was edited, inverted, put together of some "
+                         "truncated in two ways, or comes from another program; interpolate in w instead.")
     origin = latent.origin
     return replace(origin, z=cycle_to(origin.z, count), labels=cycle_to(origin.labels, count))
 

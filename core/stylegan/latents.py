@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..image import cycle_to
-from .network import Config, LatentMapping
+from ..mapping import LatentMapping
+from .network import Config
 
 GROUPS = ("all", "coarse", "middle", "fine")              # of layers, coarse: pose and shape, fine: colours
 _STARTS = (0, 4, 8)                                       # first rows of coarse (4-8), middle (16-32), fine
@@ -133,6 +134,20 @@ def mix(a: Latent, b: Latent, rows: Sequence[int]) -> Latent:
     return a.edited(mixed)
 
 
+def join(a: Latent, b: Latent) -> Latent:
+    """All samples of `a`, then all of `b`. Their z are forgotten where they were truncated in two ways."""
+    check_pair(a, b)
+    first, second, origin = a.origin, b.origin, None
+    if first is not None and second is not None and _kind(first) == _kind(second):
+        origin = replace(first, z=torch.cat([first.z, second.z]),
+                         labels=torch.cat([first.labels, second.labels]))
+    return replace(a, w_plus=torch.cat([a.w_plus, b.w_plus]), origin=origin)
+
+
+def _kind(origin: Origin) -> tuple[object, ...]:
+    return origin.psi, origin.cutoff, origin.z.shape[1:], origin.labels.shape[1:]
+
+
 def interpolate(a: Latent, b: Latent, t: Tensor) -> Latent:
     """Linear in w: sample i lies `t[i]` of the way from a sample of `a` to one of `b`, which repeat."""
     check_pair(a, b)
@@ -152,9 +167,21 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 def walk(latent: Latent, steps: int, closed: bool = False) -> tuple[Latent, Latent, Tensor]:
     """The way through all samples of a batch, `steps` pictures from one to the next, as the arguments of an
     interpolation; `closed`: and back to the first, which then does not come twice."""
-    count = len(latent)
-    legs = count if closed else count - 1
-    numbers = torch.arange(legs * steps) if closed else torch.arange(legs * steps + 1)
-    starts = (numbers // steps).clamp(max=max(legs - 1, 0))
-    t = (numbers - starts * steps).double() / steps
-    return latent.taken(starts.tolist()), latent.taken(((starts + 1) % count).tolist()), t
+    numbers = torch.arange(_legs(latent, closed) * steps + (not closed))
+    return _neighbours(latent, numbers.double() / steps, closed)
+
+
+def walk_to(latent: Latent, t: float, closed: bool = False) -> tuple[Latent, Latent, Tensor]:
+    """One place of the same way: `t` of it, 0..1."""
+    return _neighbours(latent, torch.tensor([t]).double() * _legs(latent, closed), closed)
+
+
+def _legs(latent: Latent, closed: bool) -> int:
+    return len(latent) - (not closed)
+
+
+def _neighbours(latent: Latent, places: Tensor, closed: bool) -> tuple[Latent, Latent, Tensor]:
+    """The samples on either side of `places`, which count samples, and how far it is between these."""
+    starts = places.long().clamp(0, max(_legs(latent, closed) - 1, 0))
+    ends = (starts + 1) % len(latent)
+    return latent.taken(starts.tolist()), latent.taken(ends.tolist()), places - starts

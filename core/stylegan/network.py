@@ -18,8 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..equalised import Linear
-from .layers import HALF, RESNET, SKIP, Mapping, Resample, activate, initialise
+from ..equalised import Linear, Resample, activate, initialise
+from ..mapping import LatentMapping
+from .layers import HALF, RESNET, SKIP
 
 CONST, RANDOM, NONE = "const", "random", "none"
 NOISES = (CONST, RANDOM, NONE)
@@ -205,36 +206,6 @@ class Skip(nn.Module):
         return self.upsample(F.conv2d(x, self.weight * (HALF / math.sqrt(self.weight.shape[1]))))
 
 
-class LatentMapping(Mapping):
-    """z -> the rows of w. `w_avg` [W]: mean of w, where truncation leads to."""
-
-    w_avg: Tensor
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config.z, config.labels, config.embed, config.mapping)
-        self.num_ws = config.num_ws
-        self.register_buffer("w_avg", torch.zeros(config.w))
-
-    def forward(self, z: Tensor, c: Tensor | None = None, psi: float = 1,
-                cutoff: int | None = None) -> Tensor:
-        """`z` [N,Z], `c` [N,labels] or None -> ws [N,num_ws,W].
-
-        `psi`: 1 leaves w as it is, 0 gives the mean; on the rows below `cutoff`, by default all.
-        """
-        ws = self.map(z, c)[:, None].repeat(1, self.num_ws, 1)
-        return self.truncate(ws, psi, cutoff)
-
-    def truncate(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-        """[N,num_ws,W] -> the same, rows below `cutoff` nearer to the mean."""
-        near = torch.lerp(self.w_avg, ws[:, :cutoff], psi)
-        return near if cutoff is None else torch.cat([near, ws[:, cutoff:]], 1)
-
-    @torch.no_grad()
-    def update_w_avg(self, w: Tensor, decay: float = 0.998) -> None:
-        """One step of the running mean from a batch of w [N,W]; the trainer decides when."""
-        self.w_avg.copy_(torch.lerp(w.detach().float().mean(0), self.w_avg, decay))
-
-
 class Synthesis(nn.Module):
     """The blocks, as b4, b8, ..; named by their height."""
 
@@ -258,7 +229,7 @@ class Generator(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.mapping = LatentMapping(config)
+        self.mapping = LatentMapping(config.num_ws, config.z, config.labels, config.embed, config.mapping)
         self.synthesis = Synthesis(config)
 
     def initialise(self, seed: int = 0) -> Generator:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..image import image_to_bchw
-from ..people.frame import Frame
 from ..runtime import Progress, Runtime
+from .align import middle_frame
 from .infer import GeneratorNet, check_latent, generator_of, lend, memory_of, sample_w, to_image
 from .latents import Latent, identity_of
 from .network import CONST, Generator
@@ -85,10 +85,11 @@ class Statistics:
 @dataclass(frozen=True, eq=False)
 class Projected:
     """`latent`: one sample per picture. `distances`: [N], how far their pictures are from the given ones in
-    the features."""
+    the features, and `starts`: [N], how far they were at the start."""
 
     latent: Latent
     distances: Tensor
+    starts: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +171,7 @@ def noise_planes(generator: Generator) -> list[Tensor]:
 
 def fit_target(pictures: Tensor, height: int, width: int) -> Tensor:
     """[N,3,H,W] -> [N,3,height,width], the largest middle part that has the aspect."""
-    rows, columns = pictures.shape[2:]
-    pixel = min(rows / height, columns / width)
-    frame = Frame((columns - pixel * width) / 2, (rows - pixel * height) / 2, pixel, height, width)
+    frame = middle_frame(pictures[0], height, width)
     return torch.stack([frame.cut(picture) for picture in pictures]).clamp(0, 1)
 
 
@@ -210,13 +209,14 @@ def project(net: GeneratorNet, image: Tensor, features: nn.Module,
             found.append(_optimise(generator, features, target[None], w, statistics.deviation, settings,
                                    seed, progress))
         identity = identity_of(generator.mapping)
-    rows, distances = zip(*found, strict=True)
-    return Projected(Latent(torch.cat(rows), net.name, identity), torch.tensor(distances))
+    rows, starts, distances = zip(*found, strict=True)
+    return Projected(Latent(torch.cat(rows), net.name, identity), torch.tensor(distances),
+                     torch.tensor(starts))
 
 
 def _optimise(generator: Generator, features: Features, target: Tensor, start: Tensor, deviation: float,
-              settings: ProjectionSettings, seed: int, progress: Progress) -> tuple[Tensor, float]:
-    """The rows [1,num_ws,W] of one picture, and the distance that its stored noise leaves."""
+              settings: ProjectionSettings, seed: int, progress: Progress) -> tuple[Tensor, float, float]:
+    """The rows [1,num_ws,W] of one picture, and the distances at the start and now, with the stored noise."""
     rng, planes = torch.Generator().manual_seed(seed), noise_planes(generator)
     with borrowed(planes):
         for plane in planes:
@@ -227,4 +227,6 @@ def _optimise(generator: Generator, features: Features, target: Tensor, start: T
             step = projector.step(number, wander.to(target.device))
             progress.update(preview=to_image(step.picture)[0])
     rows = projector.rows(projector.w.detach())
-    return rows.cpu(), projector.distance(generator.picture(rows, CONST)).item()
+    before, now = (projector.distance(generator.picture(some, CONST)).item()
+                   for some in (projector.rows(start), rows))
+    return rows.cpu(), before, now

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +105,8 @@ class StyleganTask(Task):
     averaged = ("generator",)
 
     def __init__(self, generator: Generator, discriminator: Discriminator, preset: Preset, *,
-                 informed: Informed | None = None, informed_until: float = 0.0, mirror: bool = False,
+                 informed: Informed | None = None, informed_until: float = 0.0,
+                 informed_rate: float = INFORMED_RATE, mirror: bool = False,
                  speed: int = augment.SPEED) -> None:
         self.generator, self.discriminator, self.preset = generator.train(), discriminator, preset
         self.informed, self.informed_until, self.mirror = informed, informed_until, mirror
@@ -124,8 +126,8 @@ class StyleganTask(Task):
             # The mapping's run-time gain of 0.01 would nearly freeze it: regression needs it to learn.
             groups: list[dict[str, Any]] = [
                 {"params": list(generator.synthesis.parameters())},
-                {"params": list(generator.mapping.parameters()), "lr": MAPPING_GAIN * INFORMED_RATE}]
-            self.optimizers["informed"] = Adam(groups, INFORMED_RATE, INFORMED_BETAS)
+                {"params": list(generator.mapping.parameters()), "lr": MAPPING_GAIN * informed_rate}]
+            self.optimizers["informed"] = Adam(groups, informed_rate, INFORMED_BETAS)
 
     def step(self, batch: Batch, context: StepContext) -> Mapping[str, Tensor]:
         if context.progress < self.informed_until:
@@ -300,8 +302,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--augment", choices=("ada", "none"), help="adaptive augmentation or none; by the preset")
     add("--informed-until", type=float, default=0.0, metavar="PART",
         help="part of the budget for regression from latents that know the person (0; people only)")
+    add("--informed-rate", type=float, default=INFORMED_RATE, metavar="X",
+        help=f"learning rate of that regression ({INFORMED_RATE})")
     add("--start", type=Path, metavar="FILE",
-        help="a StyleGAN2 file to go on from; its networks are taken, with its discriminator if it has one")
+        help="a StyleGAN2 file to go on from; its networks are taken, with its discriminator if it has one. "
+             "Blocks above its size are new")
 
 
 def build(args: argparse.Namespace, pool: Pool) -> StyleganTask:
@@ -316,7 +321,7 @@ def build(args: argparse.Namespace, pool: Pool) -> StyleganTask:
         discriminator = Discriminator(opponent(config, preset)).initialise(args.seed)
     informed = Informed(spread_over(pool), generator.config.z, args.seed) if args.informed_until else None
     return StyleganTask(generator, discriminator, preset, informed=informed, mirror=args.mirror,
-                        informed_until=args.informed_until,
+                        informed_until=args.informed_until, informed_rate=args.informed_rate,
                         speed=augment.SPEED_OF_STARTED if args.start else augment.SPEED)
 
 
@@ -368,17 +373,31 @@ def started(path: Path, size: tuple[int, int], seed: int,
     if state is None:
         raise ValueError(f"{path.name} holds no StyleGAN2 generator; --start takes one to go on from.")
     config = read_config(state, contents.metadata)
-    if config.size(-1) != size:
-        raise ValueError(f"{path.name} draws {'x'.join(map(str, config.size(-1)))}, but the pictures are "
-                         f"{'x'.join(map(str, size))}; give that as --size.")
-    generator = trainable(config).initialise(seed)
+    generator = trainable(grown(config, size, preset, path.name)).initialise(seed)
     take(generator, state)
+    for block in generator.synthesis.blocks[len(config.channels):]:
+        if block.torgb is not None:                       # pictures start as the old ones, larger
+            nn.init.zeros_(block.torgb.weight)
     judge = select_discriminator(contents.tree)
-    chosen = opponent(config, preset) if judge is None else \
-        read_discriminator_config(judge, contents.metadata)
+    chosen = opponent(generator.config, preset) if judge is None else replace(
+        read_discriminator_config(judge, contents.metadata), channels=generator.config.channels)
     discriminator = Discriminator(chosen).initialise(seed)
     take(discriminator, judge or {})
     return generator, discriminator
+
+
+def grown(config: Config, size: tuple[int, int], preset: Preset, name: str) -> Config:
+    """With as many blocks more as the pictures need. Raises ValueError for smaller pictures and other
+    shapes."""
+    (height, width), (old_height, old_width) = size, config.size(-1)
+    more = (height // old_height).bit_length() - 1
+    if more < 0 or size != (old_height << more, old_width << more):
+        raise ValueError(f"{name} draws {old_height}x{old_width}, but the pictures are {height}x{width}; "
+                         "give --size, the same or 2, 4, 8 times as large.")
+    assert preset.base is not None
+    new = (max(1, min(preset.base // (old_height << block), config.channels[-1]))
+           for block in range(1, more + 1))
+    return replace(config, channels=(*config.channels, *new))
 
 
 def take(net: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layers import activate
+from ..equalised import activate
 from .network import Config, Generator, StyledConv, ToRGB
 
 

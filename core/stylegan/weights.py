@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from ..checkpoints.strict import check_state
 from ..checkpoints.system import StateDict, System
 from ..equalised import binomial_filter
+from ..mapping import LatentMapping
 from . import layouts
 from .discriminator import Discriminator, DiscriminatorConfig
 from .fast import FastGenerator
 from .layers import PLAIN, RESNET, SKIP
-from .network import Config, Generator, LatentMapping
+from .network import Config, Generator
 
 TITLE, JUDGE = "StyleGAN2 generator", "StyleGAN2 discriminator"
 W_AVG = "mapping.w_avg"

@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..drag import Box, cut
+from ..equalised import SQRT2
 from ..winograd import F4, TILES, Pool, conv3x3
 from .drag import BLOCK, EDITABLE, DragSource
 from .fast import FastGenerator, tap_energy
-from .layers import RESNET, SQRT2
+from .layers import RESNET
 from .network import CONST, StyledConv
 
 LARGE = TILES * F4.tile**2                                # pixels from which on Winograd's convolution pays

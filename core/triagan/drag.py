@@ -1,17 +1,17 @@
 """Dragging a person who is painted into a photograph; the rest of the photograph stays as it is.
 
     dragged = drag_inpainted(net, image, people, handles=[(120, 100)], targets=[(120, 120)], runtime=runtime)
-    dragged.picture, dragged.journey.report()
+    dragged.picture, dragged.report()
 
-A painted person is TriA-GAN's answer to a pose, an outline and a latent, and only the latent is dragged.
-Clothes and colours follow it. Limbs follow the pose and the outline: with the embedded weights they stay
-where they are, even where the features, and so the report, say that a handle arrived. To move a limb, move
-its joint and its part of the mask, and paint anew.
+A painted person is TriA-GAN's answer to a pose, an outline and a latent. Handles near a joint change the pose
+and the outline (`limbs.py`), the others the latent, which clothes and colours follow. The embedded weights
+hardly move anything by it, even where the features, and so the report, say that a handle arrived.
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -19,17 +19,22 @@ from torch import Tensor
 
 from ..checkpoints.system import LoadedNet
 from ..drag import Box, DragResult, DragSettings, DragStep, cut, drag
-from ..drag.inputs import Pairs, Points, as_pairs
+from ..drag.draw import draw_drag
+from ..drag.inputs import Pairs, Points, as_pairs, check_inside, pair_up
+from ..drag.result import STOPPED, tell
 from ..image import image_to_bchw
 from ..people import CropSettings, Person, PersonCrop, crop_person, paste_person
 from ..people.crop import resize_nearest
-from ..runtime import Interrupted, Runtime
+from ..pose import Pose
+from ..runtime import Progress, Runtime
 from .fast import FastBlock, FastGenerator
 from .infer import MAPS, Job, Latent, draw_z, generator_of, input_planes, plan
+from .limbs import RADIUS, Grip, move, take_hold
 from .network import Modules, Upsample
 
 SETTINGS = DragSettings(learning_rate=0.01)               # w is as long as StyleGAN's and far less sensitive
 FRAMES = 24                                               # of a journey, at most
+MOVED = "moved"
 
 
 class DragSource:
@@ -91,8 +96,13 @@ class DragSource:
     @torch.no_grad()
     def picture(self, rows: Tensor) -> Tensor:
         """[E,W] -> the crop with the hole painted, [H,W,3] 0..1, on the CPU."""
-        drawn = (self.generator(self.planes, self.latent(rows))[0].cpu() + 1) / 2  # [3,H,W]
-        return torch.where(self.crop.mask > 0, drawn.clamp(0, 1), self.crop.image).movedim(0, -1)
+        return draw(self.generator, self.planes, self.latent(rows), self.crop)
+
+
+def draw(generator: FastGenerator, planes: Tensor, w: Tensor, crop: PersonCrop) -> Tensor:
+    """The crop with its hole painted, [H,W,3] 0..1, on the CPU. `planes`: what the network takes for it."""
+    drawn = (generator(planes, w)[0].cpu() + 1) / 2                                # [3,H,W]
+    return torch.where(crop.mask > 0, drawn.clamp(0, 1), crop.image).movedim(0, -1)
 
 
 def run_blocks(blocks: Modules, x: Tensor, styles: list[Tensor]) -> Tensor:
@@ -127,22 +137,38 @@ def pointwise(x: Tensor, weight: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class DraggedPerson:
-    """`picture`: [1,H,W,3] with the person as the drag left them. `mask`: [1,H,W], 1 = painted. `frames`:
-    [T,H,W,3], from the person as painted to `picture`. `journey`: steps and report, in pixels of the picture.
+    """`picture`: [1,H,W,3] with the person as the drag left them, standing like `pose`. `mask`: [1,H,W], the
+    share of each pixel that is new in any of the frames. `frames`: [T,H,W,3], from the person as painted to
+    `picture`. `handles`, `found`, `targets`: [N,2] x, y in pixels of the picture, where the handles were and
+    are now; `names`: which joints they hold. `outcome`: "moved", or as `journey` has it, which went through w
+    with the handles that hold no joint; None where it was not begun. `remarks`: sentences about the inputs.
     """
 
     picture: Tensor
     mask: Tensor
     frames: Tensor
-    journey: DragResult
+    pose: Pose
+    handles: Tensor
+    found: Tensor
+    targets: Tensor
+    names: list[str]
+    outcome: str
+    journey: DragResult | None
+    remarks: tuple[str, ...]
+
+    def report(self) -> str:
+        """Lines for people: the outcome and every handle."""
+        end = f"in {len(self.frames)} frames" if self.journey is None else \
+            f"after {len(self.journey.steps) - 1} steps"
+        return "\n".join([*tell(f"{self.outcome} {end}", self.handles, self.found, self.targets, self.names),
+                          *self.remarks])
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A person of a `picture` [3,H,W], the cut-out they are painted in, and the ways between the two."""
+    """A `picture` [3,H,W], the cut-out of a person that is painted in it, and the ways between the two."""
 
     picture: Tensor
-    job: Job
     crop: PersonCrop
     feather: float
 
@@ -176,18 +202,26 @@ class Scene:
         """Remarks. Raises ValueError for targets the network never sees."""
         box, height, width = self.crop.box, *self.crop.mask.shape[1:]
         outside = 0
-        for number, (point, (x, y)) in enumerate(zip(targets, to_crop(targets, self.crop), strict=True), 1):
+        for point, (x, y) in zip(targets, to_crop(targets, self.crop), strict=True):
             if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
-                raise ValueError(f"Target {number} at {_text(point)} is too far from the person, who is "
-                                 f"painted between ({box.x0}, {box.y0}) and ({box.x1}, {box.y1}).")
+                raise ValueError(f"The target at {_text(point)} is too far from the person, who is painted "
+                                 f"between ({box.x0}, {box.y0}) and ({box.x1}, {box.y1}).")
             outside += not holds(self.crop, (x, y))
         return (f"Targets outside the hole, where nothing is painted: {outside}.",) if outside else ()
 
-    def to_picture(self, journey: DragResult, remarks: tuple[str, ...]) -> DragResult:
-        """In pixels of the picture instead of the crop's."""
+    def pull(self, source: DragSource, handles: Tensor, targets: Tensor, mask: Tensor, settings: DragSettings,
+             progress: Progress, interrupts: tuple[type[BaseException], ...]) -> DragResult:
+        """Drags through w. Points, and those of the result, in pixels of the picture; `mask` of the crop."""
+        start, end = (inside(to_crop(points.tolist(), self.crop), self.crop) for points in (handles, targets))
+
+        def show(step: DragStep, drawn: Tensor | None) -> None:
+            progress.update(preview=None if drawn is None else draw_drag(drawn, step.handles,
+                                                                         torch.tensor(end)))
+
+        journey = drag(source, start, end, mask=mask, settings=settings, on_step=show, interrupts=interrupts)
         steps = tuple(replace(step, handles=to_picture(step.handles, self.crop)) for step in journey.steps)
         return replace(journey, steps=steps, handles=to_picture(journey.handles, self.crop),
-                       targets=to_picture(journey.targets, self.crop), remarks=journey.remarks + remarks)
+                       targets=to_picture(journey.targets, self.crop))
 
 
 def to_crop(points: Pairs, crop: PersonCrop) -> Pairs:
@@ -242,20 +276,66 @@ def _text(point: tuple[float, float]) -> str:
     return f"({point[0]:g}, {point[1]:g})"
 
 
+@dataclass(frozen=True, eq=False)
+class Play:
+    """A person's way from pose to pose, `scenes` and `poses`, as handles at `begin` [N,2] lead it to `end`.
+    `cleared`: [H,W] bool, where behind the scenes there is background instead of the person."""
+
+    job: Job
+    grip: Grip
+    begin: Tensor
+    end: Tensor
+    poses: list[Pose]
+    scenes: list[Scene]
+    cleared: Tensor
+
+    def act(self, generator: FastGenerator, w: Tensor, progress: Progress,
+            interrupts: tuple[type[BaseException], ...]) -> tuple[list[Tensor], bool]:
+        """A picture [H,W,3] of each scene, painted from `w` [1,W], and whether it was interrupted there."""
+        seen: list[Tensor] = []
+        try:
+            for scene in self.scenes:
+                planes = input_planes(generator.config, [scene.crop]).to(w.device)
+                seen.append(scene.pasted(draw(generator, planes, w, scene.crop)))
+                progress.update(preview=seen[-1])
+        except interrupts:
+            return seen, True
+        return seen, False
+
+    def painted(self, count: int) -> Tensor:
+        """[1,H,W]: the share of each pixel that is new in any of the first scenes."""
+        shares = (scene.painted() for scene in self.scenes[:count])
+        return reduce(torch.maximum, shares, self.cleared.float()[None])
+
+
+def rehearse(picture: Tensor, jobs: Sequence[Job], settings: CropSettings, handles: Pairs, targets: Pairs, *,
+             joint_radius: float, frames: int, feather: float) -> Play:
+    """`jobs`: the people of the `picture` [3,H,W]. Raises ValueError for points that are nobody's."""
+    check_inside("Target", targets, (picture.shape[1], picture.shape[2]))
+    job, crop = choose(picture, jobs, settings, handles)
+    begin, end = torch.tensor(handles), torch.tensor(targets)
+    grip = take_hold(job.person, begin, joint_radius)
+    poses = grip.led(end - begin, max(2, frames))
+    behind, crops = move(picture, job.person, poses, settings) if len(poses) > 1 else (picture, [crop])
+    scenes = [Scene(behind, one, feather) for one in crops]
+    return Play(job, grip, begin, end, poses, scenes, (behind != picture).any(0))
+
+
 def drag_inpainted(net: LoadedNet, image: Tensor, people: Sequence[Person], handles: Points,
                    targets: Points, *, mask: Tensor | None = None, seed: int = 0,
                    truncation: str = "truncated", strength: float = 1.0, feather: float = 0.0,
-                   settings: DragSettings = SETTINGS, frames: int = FRAMES,
-                   interrupts: tuple[type[BaseException], ...] = (Interrupted,),
-                   runtime: Runtime) -> DraggedPerson:
+                   settings: DragSettings = SETTINGS, joint_radius: float = RADIUS, frames: int = FRAMES,
+                   keep: bool = True, runtime: Runtime) -> DraggedPerson:
     """Paints one person as `infer.inpaint` does, then pulls what is at `handles` to `targets`.
 
     `image`: one picture [1,H,W,C] 0..1; inpainted before where other people are to be new as well. `people`:
     those in it, in the same order as there; the one whose hole holds the handles is dragged, others stay as
-    the picture has them. `handles`, `targets`: [N,2] x, y in pixels. `mask`: [H,W], the part of the hole
-    that may change; by default all of it. `seed`, `truncation`, `strength`, `feather`: as for `inpaint`.
-    `frames`: how many to return at most, two or more. `interrupts`: as for `drag`. Pixels outside the hole
-    are bit-identical to the input.
+    the picture has them. `handles`, `targets`: [N,2] x, y in pixels. First all joints move that a handle
+    holds: the nearest one within `joint_radius` heights of the person. Then the other handles are dragged
+    through w. `mask`: [H,W], the part of the hole that w may change; by default all of it. `seed`,
+    `truncation`, `strength`, `feather`: as for `inpaint`. `frames`: how many to return of either part at
+    most, two or more. `keep`: an interrupt ends the journey there; otherwise it goes to the caller. Pixels
+    outside the mask that is returned are bit-identical to the input.
 
     Raises ValueError for more than one picture, nobody to paint, handles outside every hole, in several
     people's or outside the mask, targets outside the crop, and inputs that do not fit together.
@@ -263,23 +343,30 @@ def drag_inpainted(net: LoadedNet, image: Tensor, people: Sequence[Person], hand
     latent, generator, pictures = Latent(truncation, strength), generator_of(net), image_to_bchw(image)
     if len(pictures) != 1:
         raise ValueError(f"People are dragged in one picture at a time; got {len(pictures)}.")
-    config, picture = generator.config, pictures[0]
+    config = generator.config
     crop_settings = CropSettings(height=config.height, width=config.width)
     jobs = [job for jobs in plan([people], crop_settings, seed) for job in jobs]
-    starts, ends = as_pairs(handles), as_pairs(targets)
-    scene = Scene(picture, *choose(picture, jobs, crop_settings, starts), feather)
-    movable, remarks = scene.movable(mask), scene.check_targets(ends)
-    progress = runtime.progress(settings.steps + 1, "dragging a person")
+    starts, ends, remarks = pair_up(as_pairs(handles), as_pairs(targets))
+    play = rehearse(pictures[0], jobs, crop_settings, starts, ends, joint_radius=joint_radius, frames=frames,
+                    feather=feather)
+    scene, loose = play.scenes[-1], play.grip.loose
+    movable = scene.movable(mask)
+    remarks += scene.check_targets(play.end[loose].tolist())
+    progress = runtime.progress(len(play.scenes) + (settings.steps + 1 if loose else 0), "dragging a person")
+    interrupts, journey = runtime.interrupts if keep else (), None
     with runtime.use(net, 3 * MAPS * config.height * config.width * config.dims[0] * 4) as (_, device):
-        z = draw_z(config, [scene.job.seed], net.metadata).to(device)
-        source = DragSource(generator, scene.crop, latent.w(generator.style_net, z, [scene.job.seed]))
-
-        def show(_: DragStep, drawn: Tensor | None) -> None:
-            progress.update(preview=None if drawn is None else scene.pasted(drawn))
-
-        start, end = (inside(to_crop(points, scene.crop), scene.crop) for points in (starts, ends))
-        journey = drag(source, start, end, mask=movable, settings=settings, on_step=show,
-                       interrupts=interrupts)
-        chosen = torch.linspace(0, len(journey.steps) - 1, max(2, frames)).round().long().unique().tolist()
-        seen = torch.stack([scene.pasted(source.picture(journey.steps[step].rows)) for step in chosen])
-    return DraggedPerson(seen[-1:], scene.painted(), seen, scene.to_picture(journey, remarks))
+        z = draw_z(config, [play.job.seed], net.metadata).to(device)
+        w = latent.w(generator.style_net, z, [play.job.seed])
+        seen, stopped = play.act(generator, w, progress, interrupts)
+        painted, pose = play.painted(len(seen)), play.poses[len(seen) - 1]
+        found, outcome = play.grip.carried(play.begin, pose), STOPPED if stopped else MOVED
+        if loose and not stopped:
+            source = DragSource(generator, scene.crop, w)
+            journey = scene.pull(source, found[loose], play.end[loose], movable, settings, progress,
+                                 interrupts)
+            found[loose], outcome = journey.steps[-1].handles, journey.outcome
+            remarks += journey.remarks
+            chosen = journey.sample(frames)[1:]           # the first is the last of those before
+            seen += [scene.pasted(source.picture(journey.steps[step].rows)) for step in chosen]
+    return DraggedPerson(seen[-1][None], painted, torch.stack(seen), pose, play.begin, found, play.end,
+                         play.grip.names(), outcome, journey, remarks)

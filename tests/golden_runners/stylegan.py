@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from anyone.core.drag import Box, DragSettings, Session
 from anyone.core.drag.fast import CroppedMap
 from anyone.core.drag.plain import WholeMap
+from anyone.core.equalised import add_deviation, binomial_filter
 from anyone.core.stylegan import weights
-from anyone.core.stylegan.discriminator import Discriminator, add_deviation
+from anyone.core.stylegan.discriminator import Discriminator
 from anyone.core.stylegan.drag import DragSource
 from anyone.core.stylegan.fast import FastGenerator
 from anyone.core.stylegan.infer import sample_w
-from anyone.core.stylegan.layers import binomial_filter
 from anyone.core.stylegan.network import Generator
 from anyone.core.stylegan.project import ProjectionSettings, Projector, Statistics, noise_planes
 from anyone.core.stylegan.windows import drag_source

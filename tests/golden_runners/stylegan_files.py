@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from anyone.core.checkpoints import Contents, load, read, recognise
+from anyone.core.equalised import binomial_filter
 from anyone.core.stylegan import weights
-from anyone.core.stylegan.layers import binomial_filter
 from torch import Tensor
 
 TRACE = Path("/tmp/owned")                                # what the hostile files would leave behind

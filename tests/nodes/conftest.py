@@ -11,6 +11,9 @@ from anyone.core.graph.standin import running_on
 from anyone.core.people import mask_from_pose, read_segs
 from anyone.core.pose import Pose, PoseFrame, write_poses
 from anyone.core.runtime import Runtime
+from anyone.core.stylegan import network as stylegan
+from anyone.core.stylegan.fast import FastGenerator
+from anyone.core.stylegan.weights import SYSTEM as STYLEGAN
 from anyone.core.triagan.network import Config, Generator
 from anyone.core.triagan.weights import SYSTEM
 from anyone.nodes import subjects
@@ -103,6 +106,26 @@ def tiny_state() -> dict[str, Tensor]:
 @pytest.fixture(scope="session")
 def inpainter(tiny_state) -> LoadedNet:
     return LoadedNet(SYSTEM.build(tiny_state, {}), SYSTEM, "tiny")
+
+
+@pytest.fixture(scope="session")
+def make_generator():
+    """make_generator(seed, name, **config): a StyleGAN2 of random weights, 32 high and 16 wide, with a mean
+    latent and noise of its own."""
+    def make(seed: int = 1, name: str = "tiny", **changes) -> LoadedNet:
+        config = {"channels": (12, 10, 8, 6), "start": (4, 2), "z": 7, "mapping": (9, 11)} | changes
+        plain = stylegan.Generator(stylegan.Config(**config)).initialise(seed).requires_grad_(False)
+        plain.mapping.w_avg.fill_(0.3)
+        for strength in (value for key, value in plain.named_parameters() if key.endswith("noise_strength")):
+            strength.fill_(0.3)
+        return LoadedNet(FastGenerator(plain), STYLEGAN, name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def generator(make_generator) -> LoadedNet:
+    return make_generator()
 
 
 @pytest.fixture

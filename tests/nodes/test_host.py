@@ -19,7 +19,7 @@ class FakeManagement(types.ModuleType):
 
     OOM_EXCEPTION = torch.OutOfMemoryError
 
-    class Interrupt(BaseException):
+    class InterruptProcessingException(BaseException):
         pass
 
     def __init__(self):
@@ -34,7 +34,7 @@ class FakeManagement(types.ModuleType):
 
     def throw_exception_if_processing_interrupted(self):
         if self.interrupted:
-            raise self.Interrupt
+            raise self.InterruptProcessingException
 
 
 class FakePatcher:
@@ -177,9 +177,10 @@ def test_progress_reports_and_previews_are_few_and_small(comfy, monkeypatch):
 
 
 def test_progress_notices_an_interrupt(comfy):
-    progress = comfy.host.runtime().progress(3)
+    runtime = comfy.host.runtime()
+    progress = runtime.progress(3)
     comfy.management.interrupted = True
-    with pytest.raises(FakeManagement.Interrupt):
+    with pytest.raises(runtime.interrupts):
         progress.update()
     assert not FakeBar.calls
 

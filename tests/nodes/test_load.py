@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,12 +18,17 @@ from anyone.nodes import (
     AnyoneCropPerson,
     AnyoneDetectPeople,
     AnyoneLoadDetector,
+    AnyoneLoadGenerator,
     AnyoneLoadInpainter,
     AnyoneLoadTransfer,
     AnyoneParseRegions,
+    AnyoneRenderLatent,
+    AnyoneSampleLatent,
     AnyoneTransferPose,
 )
 from safetensors.torch import load_file, save_file
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture
@@ -271,3 +277,72 @@ def test_other_networks_transfer_no_poses(run, transfers):
     before = AnyoneLoadTransfer.fingerprint_inputs(name="mine/moves.safetensors")
     os.utime(transfers / "mine" / "moves.safetensors", ns=(1, 1))
     assert AnyoneLoadTransfer.fingerprint_inputs(name="mine/moves.safetensors") != before
+
+
+@pytest.fixture
+def generators(models, make_generator):
+    """Beside them generators of every kind of file, with classes and without."""
+    for name, labels in (("people", {}), ("digits", {"labels": 3, "embed": 4})):
+        plain = make_generator(**labels).module.generator
+        save_file({key: value.contiguous() for key, value in plain.state_dict().items()},
+                  models / f"{name}.safetensors")
+    torch.save({"G_ema": plain.state_dict()}, models / "trained.pt")
+    for file in ("stylegan2-pkl/tiny.pkl", "stylegan2-tf-pkl/tiny-tf.pkl", "stylegan2-pkl/evil.pkl",
+                 "stylegan2-pkl/evil-storage.pkl"):
+        shutil.copyfile(GOLDEN / file, models / Path(file).name)
+    return models
+
+
+@pytest.mark.parametrize("name, width, height, words", [
+    ("people.safetensors", 16, 32, "No classes. Layers of w+: all 0-7, coarse 0-3, middle 4-7."),
+    ("digits.safetensors", 16, 32, "Classes: 0-2. Layers of w+: all 0-7, coarse 0-3, middle 4-7."),
+    ("trained.pt", 16, 32, "Classes: 0-2. Layers of w+: all 0-7, coarse 0-3, middle 4-7."),
+    ("tiny.pkl", 16, 16, "No classes. Layers of w+: all 0-5, coarse 0-3, middle 4-5."),
+    ("tiny-tf.pkl", 16, 16, "No classes. Layers of w+: all 0-5, coarse 0-3, middle 4-5.")])
+def test_every_kind_of_generator_loads_and_draws(run, generators, name, width, height, words):
+    output = run(AnyoneLoadGenerator, name=name)
+    net, note = output.args
+    assert note == f"{name} draws pictures {width} wide and {height} high. {words}" == output.ui["text"][0]
+    latent = run(AnyoneSampleLatent, generator=net, seed=3).args[0]
+    picture = run(AnyoneRenderLatent, generator=net, latent=latent).args[0]
+    assert picture.shape == (1, height, width, 3) and picture.std() > 0.01
+    assert run(AnyoneLoadGenerator, name=name).args[0] is net
+
+
+def test_generators_are_offered_with_the_embedded_one_first(generators):
+    names = offered(AnyoneLoadGenerator)
+    assert names[0] == "stylegan-person" and {"people.safetensors", "tiny.pkl", "trained.pt"} <= set(names)
+    before = AnyoneLoadGenerator.fingerprint_inputs(name="tiny.pkl")
+    os.utime(generators / "tiny.pkl", ns=(1, 1))
+    assert AnyoneLoadGenerator.fingerprint_inputs(name="tiny.pkl") != before
+    assert AnyoneLoadGenerator.fingerprint_inputs(name="none.pkl") == "none.pkl is not here"
+
+
+def test_published_generators_are_fetched_when_asked_only(run, generators, no_network, monkeypatch):
+    for name, words in (("stylegan2-ffhq-512", "tick download, or run: .*licence: NVIDIA"),
+                        ("stylegan-human-1024", "from https://drive.google.com/.* in a browser")):
+        with pytest.raises(FileNotFoundError, match=words):
+            run(AnyoneLoadGenerator, name=name)
+        assert AnyoneLoadGenerator.fingerprint_inputs(name=name, download=True) == f"{name} is not here"
+    fetched = []
+
+    def fetch(row, runtime):
+        fetched.append(row.name)
+        shutil.move(generators / "tiny.pkl", generators / row.files[0])
+
+    monkeypatch.setattr(importlib.import_module("anyone.nodes.load"), "fetch", fetch)
+    for _ in range(2):
+        note = run(AnyoneLoadGenerator, name="stylegan2-ffhq-512", download=True).args[1]
+        assert note.startswith("stylegan2-ffhq-512 (NVIDIA source code licence, non-commercial) draws ")
+    assert fetched == ["stylegan2-ffhq-512"]
+
+
+@pytest.mark.parametrize("name, words", [
+    ("evil.pkl", "evil.pkl .*refused"), ("evil-storage.pkl", "evil-storage.pkl .*refused"),
+    ("mine/small.safetensors", "holds a TriA-GAN person inpainter, which is no generator"),
+    ("other.safetensors", "other.safetensors"), ("none.pkl", "There is no generator none.pkl; there is ")])
+def test_what_is_no_generator_is_refused_and_leaves_no_trace(run, generators, tmp_path, name, words):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        run(AnyoneLoadGenerator, name=name)
+    assert sorted(tmp_path.rglob("*")) == before and not Path("/tmp/owned").exists()

@@ -12,7 +12,7 @@ import pytest
 from anyone.core import net
 from anyone.core.checkpoints import fetch
 from anyone.core.checkpoints.catalog import CATALOG, Published, entry
-from anyone.core.checkpoints.find import published_file
+from anyone.core.checkpoints.find import available, published_file, resolve
 from anyone.core.runtime import Interrupted, Progress, Runtime
 
 DATA = bytes(range(256)) * 12_000                         # about 3 MiB
@@ -223,6 +223,30 @@ def test_manual_rows_say_where_to_look(tmp_path):
     file.parent.mkdir(parents=True)
     file.write_bytes(b"weights")
     assert published_file(row, Runtime(root=tmp_path)) == file
+
+
+def test_generators_are_offered_under_their_own_names(tmp_path):
+    """What the dragging programs and NVIDIA call their files is found wherever it lies in the folder."""
+    runtime, names = Runtime(root=tmp_path), available("generator", Runtime(root=tmp_path))
+    assert {"stylegan-human-512", "stylegan2-ffhq-1024", "stylegan2-lions-512"} <= set(names)
+    folder = tmp_path / "models" / "anyone" / "stylegan"
+    folder.mkdir(parents=True)
+    for name, file in (("stylegan-human-512", "stylegan_human_v2_512.pkl"),
+                       ("stylegan2-lions-512", "lions_512_pytorch.pkl"),
+                       ("stylegan2-afhqcat-512", "stylegan2-afhqcat-512x512.pkl")):
+        assert published_file(entry(name), runtime) is None
+        (folder / file).touch()
+        assert published_file(entry(name), runtime) == folder / file == resolve(name, "generator", runtime)
+
+
+@pytest.mark.parametrize("name, status, words", [
+    ("stylegan2-lions-512", "alive", "run: python run.py models fetch stylegan2-lions-512 "),
+    ("stylegan-human-512", "manual", r"fetch stylegan_human_v2_512.pkl from https://drive.google.com/\S+ in"),
+    ("stylegan2-ffhq-256", "manual", r"from https://api.ngc.nvidia.com/\S+/stylegan2-ffhq-256x256.pkl in")])
+def test_how_to_get_generators(tmp_path, name, status, words):
+    assert entry(name).status == status
+    with pytest.raises(FileNotFoundError, match=words):
+        resolve(name, "generator", Runtime(root=tmp_path))
 
 
 def test_the_catalog_is_sound():

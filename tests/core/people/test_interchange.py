@@ -98,13 +98,15 @@ def test_points():
     fractions = read_points('[{"x": 0.5, "y": 0.25}, {"x": 1, "y": 0}]', 100, 50)
     assert fractions.tolist() == [[50, 12.5], [100, 0]]
     assert read_points('[{"x": 1, "y": 0}]', 100, 50).tolist() == [[1, 0]]        # whole numbers are pixels
+    assert read_points("[[10, 20], [30.5, 40]]", 100, 50).tolist() == [[10, 20], [30.5, 40]]
+    assert read_points([{"x": 10, "y": "20"}, (30.5, 40)], 100, 50).tolist() == [[10, 20], [30.5, 40]]
     assert read_points("", 9, 9).shape == read_points("[]", 9, 9).shape == (0, 2)
     assert write_points(torch.tensor([[10.5, 20.0], [3.99, 4.0]])) == '[{"x": 10, "y": 20}, {"x": 3, "y": 4}]'
     assert read_points(write_points(torch.zeros(0, 2)), 9, 9).shape == (0, 2)
 
 
-@pytest.mark.parametrize("text", ["[", "7", '{"x": 1}', '[{"x": 1}]', '[{"x": "a", "y": 1}]', "[[1, 2]]",
-                                  '[{"x": NaN, "y": 1}]', "[" * 100000])
+@pytest.mark.parametrize("text", ["[", "7", '{"x": 1}', '[{"x": 1}]', '[{"x": "a", "y": 1}]', "[[1, 2, 3]]",
+                                  "[7]", '[{"x": NaN, "y": 1}]', "[" * 100000, None, [None]])
 def test_bad_points(text):
-    with pytest.raises(ValueError, match="points"):
-        read_points(text, 9, 9)
+    with pytest.raises(ValueError, match="clicks"):
+        read_points(text, 9, 9, "clicks")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from anyone.core.people import mask_from_pose, split_mask
+from anyone.core.people import mask_from_pose, moved_masks, split_mask
 from anyone.core.pose import JOINTS, Pose
 
 # A standing adult of 173 pixels seen from the front, 100 pixels a metre, soles at y = 173.
@@ -189,3 +189,49 @@ def test_large_pictures():
     assert len(parts) == 3
     assert sum(int(part.sum()) for part in parts) == int(mask.sum())
     assert all(iou(part, own) > 0.97 for part, own in zip(parts, masks, strict=True))
+
+
+def arm_at(x, y):
+    """Standing, with the left arm towards the right of the picture."""
+    arm = {"left_elbow": (67 + (x - 67) / 2, 38 + (y - 38) / 2), "left_wrist": (x, y)}
+    return pose_of(STANDING | arm, width=150)
+
+
+def test_a_mask_moves_with_the_limb_and_keeps_the_rest():
+    start, end = standing(width=150), arm_at(115, 30)
+    hair = torch.zeros(190, 150, dtype=torch.bool)
+    hair[8:70, 30:40] = True                                         # long, beside the other arm
+    mask = mask_from_pose(start, 190, 150) | hair
+    still, moved = moved_masks(mask, start, [start, end])
+    assert torch.equal(still, mask)
+    assert moved[30, 114] and not mask[30, 114]                      # the hand is where it goes
+    assert mask[89, 74] and not moved[89, 74]                        # and no longer where it was
+    assert moved[hair].all() and moved[90:, :60].equal(mask[90:, :60])
+    assert iou(moved, mask_from_pose(end, 190, 150) | hair) > 0.95
+    assert mask[89, 74], "the mask that was given stays as it was"
+
+
+def test_limbs_keep_their_width_when_they_get_longer():
+    start, end = standing(width=300), arm_at(115, 30)
+    end = pose_of(dict(zip(JOINTS, end.keypoints.tolist(), strict=True)) | {
+        "left_elbow": (150, 38), "left_wrist": (230, 38)}, width=300)
+    [moved] = moved_masks(mask_from_pose(start, 190, 300), start, [end])
+    assert 7 <= int(moved[:, 190].sum()) <= 11                       # a forearm of 85 mm, 100 pixels a metre
+    assert iou(moved[100:], mask_from_pose(start, 190, 300)[100:]) > 0.97
+
+
+def test_a_mask_on_another_size_than_the_pose():
+    start, end = standing(width=150), arm_at(115, 30)
+    mask = mask_from_pose(start, 380, 300)
+    [moved] = moved_masks(mask, start, [end])
+    assert moved[60, 228] and not moved[178, 148] and iou(moved, mask_from_pose(end, 380, 300)) > 0.95
+
+
+def test_somebody_partly_outside_is_drawn_anew():
+    """The ankle is not known and lies below the picture at first; lifted, the shin ends at the knee."""
+    names = {name: point for name, point in STANDING.items() if name != "left_ankle"}
+    start = pose_of(names, 200, 150)
+    end = pose_of(names | {"left_knee": (95, 95)}, 200, 150)
+    everything = torch.ones(150, 200, dtype=torch.bool)
+    still, moved = moved_masks(everything, start, [start, end])
+    assert still.equal(everything) and iou(moved, mask_from_pose(end, 150, 200)) > 0.97

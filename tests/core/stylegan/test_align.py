@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 from anyone.core.pose import JOINTS, Pose
-from anyone.core.stylegan.align import align_person, aligned_frame, lay_back, trunk_centre
+from anyone.core.stylegan.align import (
+    align_nobody,
+    align_person,
+    aligned_frame,
+    lay_back,
+    paste_aligned,
+    trunk_centre,
+)
 
 
 @pytest.fixture
@@ -28,6 +35,11 @@ def block(y0, y1, x0, x1, height=128, width=64):
 
 def picture(height=128, width=64, seed=0):
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def smooth():
+    """No detail to lose."""
+    return torch.nn.functional.avg_pool2d(picture(136, 72)[None], 9, 1)[0]
 
 
 def test_the_middle_is_that_of_the_trunk(pose):
@@ -70,18 +82,19 @@ def test_a_plain_background(pose):
     inside, kept = found.mask == 1, align_person(image, pose, mask, 64, 32)
     torch.testing.assert_close(found.picture[:, inside], kept.picture[:, inside])
     assert (kept.picture[:, kept.mask == 0] < 1).any()
+    assert found.plain and not kept.plain
     with pytest.raises(ValueError, match="A plain background needs the person's mask"):
         align_person(image, pose, None, 64, 32, behind=1.0)
 
 
 def test_beyond_the_photograph_its_border_goes_on(pose):
     found = align_person(torch.full((3, 128, 64), 0.25), pose, None, 64, 48)
-    assert found.frame.x0 < 0 and found.mask is None
+    assert found.frame.x0 < 0 and found.mask is None and (found.opacity == 1).all()
     torch.testing.assert_close(found.picture, torch.full((3, 64, 48), 0.25))
 
 
 def test_there_and_back(pose):
-    image = torch.nn.functional.avg_pool2d(picture(136, 72)[None], 9, 1)[0]        # no detail to lose
+    image = smooth()
     mask = block(10, 110, 20, 45)
     found = align_person(image, pose, mask, 256, 128)
     back, share = lay_back(image, found.picture, found.frame, found.mask)
@@ -114,6 +127,52 @@ def test_a_feathered_rim_fades_inside(pose):
     rim = column.nonzero()[0, 0]
     torch.testing.assert_close(column[rim:rim + 5], torch.arange(1, 6) / 5)
     assert soft[64, 32] == 1
+
+
+def test_what_was_drawn_may_have_any_size(pose):
+    """A drawing of another size lies where the frame does, at its own resolution."""
+    image, mask = smooth(), block(14, 114, 20, 45)
+    found = align_person(image, pose, mask, 110, 54)       # whose pixels are the picture's
+    black = torch.zeros(3, 128, 64)
+    same = paste_aligned(black, found.picture, found)
+    torch.testing.assert_close(same, image * mask, atol=1e-4, rtol=0)
+    fine = found.picture.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    torch.testing.assert_close(paste_aligned(black, fine, found)[:, 20:100, 24:40],
+                               image[:, 20:100, 24:40], atol=0.02, rtol=0)
+    wide = torch.ones(3, 55, 80)                           # of another aspect: stretched
+    inside = paste_aligned(black, wide, found)[0] > 0.5
+    assert (inside != (mask > 0.5)).float().mean() < 0.01
+
+
+def test_what_moved_is_pasted_besides_what_was_there(pose):
+    image, old, new = picture(), block(14, 114, 20, 32), torch.zeros(110, 54)
+    new[:, 35:40] = 1
+    aligned = align_person(image, pose, old, 110, 54)
+    grey = torch.full_like(aligned.picture, 0.5)
+    before, moved = ((paste_aligned(image, grey, aligned, mask) != image).any(0) for mask in (None, new))
+    columns = round(aligned.frame.x0) + torch.arange(35, 40)
+    assert not before[:, columns].any() and moved[14:114, columns].all()
+    assert torch.equal(moved[:, :33], before[:, :33]) and before[14:114, 21:31].all()
+    alone = (paste_aligned(image, grey, replace(aligned, plain=True), new) != image).any(0)
+    assert not alone[:, :33].any() and alone[14:114, columns].all()
+
+
+def test_a_plain_background_leaves_no_rim(pose):
+    mask = block(14, 114, 20, 45)
+    image = torch.where(mask > 0, 0.6, 0.2).expand(3, -1, -1)
+    aligned = align_person(image, pose, mask, 48, 24, behind=1.0)
+    back = paste_aligned(image, aligned.picture, aligned)
+    rough = lay_back(image, aligned.picture, aligned.frame, aligned.mask)[0]
+    assert rough.max() > 0.7 and back.max() < 0.62 and back.min() > 0.18
+    assert (back - image).abs().mean() < (rough - image).abs().mean()
+
+
+def test_nobody_is_the_middle_of_the_picture():
+    image = picture(20, 64)
+    found = align_nobody(image, 20, 10)
+    torch.testing.assert_close(found.picture, image[:, :, 27:37], atol=1e-5, rtol=0)
+    assert not found.mask.any() and not found.plain
+    assert torch.equal(paste_aligned(image, torch.zeros(3, 40, 20), found), image)
 
 
 def test_a_frame_outside_changes_nothing(pose):

@@ -4,8 +4,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from anyone.core.stylegan.discriminator import Discriminator, DiscriminatorConfig, add_deviation
-from anyone.core.stylegan.layers import HALF, binomial_filter
+from anyone.core.equalised import add_deviation, binomial_filter
+from anyone.core.stylegan.discriminator import Discriminator, DiscriminatorConfig
+from anyone.core.stylegan.layers import HALF
 
 
 def test_the_published_network_has_the_published_size():

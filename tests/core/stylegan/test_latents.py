@@ -11,10 +11,12 @@ from anyone.core.stylegan.latents import (
     check_owner,
     identity_of,
     interpolate,
+    join,
     layer_rows,
     mix,
     slerp,
     walk,
+    walk_to,
 )
 from anyone.core.stylegan.network import Config
 
@@ -90,6 +92,34 @@ def test_walks_meet_every_sample():
     torch.testing.assert_close(closed.w_plus[::4], keys.w_plus)
     torch.testing.assert_close(closed.w_plus[10], (keys.w_plus[2] + keys.w_plus[0]) / 2)
     assert len(interpolate(*walk(latent(1), 4))) == 1
+    assert torch.equal(interpolate(*walk(keys, 1)).w_plus, keys.w_plus)
+
+
+@pytest.mark.parametrize(("closed", "t", "place"), [
+    (False, 0.0, 0), (False, 0.25, 2), (False, 0.5, 4), (False, 1.0, 8),
+    (True, 0.25, 3), (True, 1.0, 0), (True, 11 / 12, 11)])
+def test_single_places_of_a_walk(closed, t, place):
+    keys = latent(3)
+    whole = interpolate(*walk(keys, 4, closed))
+    torch.testing.assert_close(interpolate(*walk_to(keys, t, closed)).w_plus, whole.w_plus[place:place + 1])
+
+
+def test_a_walk_of_one_stands_still():
+    alone = latent(1)
+    assert torch.equal(interpolate(*walk_to(alone, 0.7)).w_plus, alone.w_plus)
+    assert torch.equal(interpolate(*walk(alone, 3, closed=True)).w_plus, alone.w_plus.expand(3, -1, -1))
+
+
+def test_batches_put_together():
+    first, second = (latent(seed=seed, origin=Origin(torch.full((2, 3), float(seed)), torch.zeros(2, 0), 0.7))
+                     for seed in (1, 2))
+    both = join(first, second)
+    assert torch.equal(both.w_plus, torch.cat([first.w_plus, second.w_plus]))
+    assert both.origin.z[:, 0].tolist() == [1, 1, 2, 2] and both.origin.psi == 0.7
+    for other in (latent(), latent(origin=Origin(torch.zeros(2, 3), torch.zeros(2, 0)))):
+        assert join(first, other).origin is None and len(join(other, first)) == 4
+    with pytest.raises(ValueError, match="belong to two generators"):
+        join(first, latent(rows=9))
 
 
 def test_edits_forget_where_a_latent_came_from():

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from anyone.core.stylegan.layers import HALF, Resample, binomial_filter
+from anyone.core.equalised import Resample, binomial_filter
+from anyone.core.stylegan.layers import HALF
 from anyone.core.stylegan.network import Config, Generator, modulated_conv
 
 GOLDEN = Path(__file__).parents[2] / "golden"

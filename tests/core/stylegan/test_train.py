@@ -158,6 +158,18 @@ def test_a_run_starts_from_a_file(plain, tmp_path):
     assert task.speed == 100_000 and task.generator.synthesis.b8.conv0.weight.requires_grad
 
 
+def test_a_smaller_generator_grows(people, tmp_path):
+    run(people, tmp_path / "small", "--steps", 2, "--size", "16x8")
+    start = tmp_path / "small" / "stylegan.safetensors"
+    task, small = make_task(people, "--start", start, "--base", 128), load(start).module.generator
+    assert task.generator.config.size(-1) == (32, 16) and task.generator.config.channels == (16, 16, 16, 4)
+    ws = small.mapping(torch.randn(2, 24, generator=torch.Generator().manual_seed(0)))
+    enlarged = task.generator.synthesis.b32.upsample(small.picture(ws))
+    drawn = task.generator.picture(ws[:, :1].repeat(1, task.generator.config.num_ws, 1))
+    assert torch.allclose(drawn, enlarged, atol=1e-5)
+    assert task.discriminator(drawn).shape == (2, 1)
+
+
 def test_the_augmentation_rises_while_the_discriminator_is_sure(people):
     task = make_task(people)
     with torch.no_grad():

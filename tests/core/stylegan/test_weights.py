@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from anyone.core.checkpoints import load
-from anyone.core.stylegan.layers import binomial_filter
+from anyone.core.equalised import binomial_filter
 from anyone.core.stylegan.weights import (
     SYSTEM,
     mean_latent,

@@ -46,11 +46,24 @@ def net(make_generator):
 
 @pytest.fixture
 def run(net):
-    """Drags the second of the pair; keyword arguments as those of `drag_inpainted`."""
+    """Drags the second of the pair through w; keyword arguments as those of `drag_inpainted`."""
     def drag(image=None, people=PAIR, handles=HANDLES, targets=TARGETS, **options):
-        options = {"settings": FREE, "runtime": Runtime("cpu")} | options
+        options = {"settings": FREE, "joint_radius": 0, "runtime": Runtime("cpu")} | options
         return drag_inpainted(net, picture() if image is None else image, people, handles, targets, **options)
     return drag
+
+
+class Impatient(Runtime):
+    """A user who stops at the n-th occasion."""
+
+    def __init__(self, moment):
+        super().__init__("cpu")
+        self.left = moment
+
+    def check_interrupt(self):
+        self.left -= 1
+        if not self.left:
+            raise Interrupted
 
 
 @pytest.fixture
@@ -198,31 +211,32 @@ def test_frames_and_previews(run):
 
     dragged = run(frames=4, runtime=Runtime("cpu", progress_class=Showing))
     assert len(dragged.journey.steps) == 9 and dragged.frames.shape == (4, *SIZE, 3)
-    assert [(done, total) for done, total, _ in shown] == [(count, 9) for count in range(1, 10)]
+    assert [(done, total) for done, total, _ in shown] == [(count, 10) for count in range(1, 11)]
     assert torch.equal(shown[0][2], dragged.frames[0])
+    red, blue = torch.tensor([[235, 50, 45], [40, 110, 245]]) / 255
+    for colour in (red, blue):                            # of the crop, with handle and target
+        assert (shown[1][2] - colour).abs().amax(-1).lt(0.01).sum() > 20
     assert len(run(frames=100).frames) == 9
 
 
 def test_an_interrupt_keeps_what_was_reached(run):
-    class Impatient(Runtime):
-        asked = 0
-
-        def check_interrupt(self):
-            self.asked += 1
-            if self.asked == 4:
-                raise Interrupted
-
-    dragged, whole = run(runtime=Impatient("cpu")), run()
-    assert dragged.journey.outcome == "stopped" and len(dragged.journey.steps) == 4
+    dragged, whole = run(runtime=Impatient(5)), run()
+    assert dragged.outcome == "stopped" and len(dragged.journey.steps) == 4
     torch.testing.assert_close(dragged.journey.rows, whole.journey.steps[3].rows)
+    at_once = run(runtime=Impatient(1))
+    assert at_once.outcome == "stopped" and at_once.journey is None and len(at_once.frames) == 1
+    assert torch.equal(at_once.picture[0], whole.frames[0])
+    for moment in (1, 5):
+        with pytest.raises(Interrupted):
+            run(runtime=Impatient(moment), keep=False)
 
 
 def test_spare_handles_and_targets_outside_the_hole_are_remarked(run):
     dragged = run(handles=[*HANDLES, (152, 100)], targets=[(139, 62)])
-    assert dragged.journey.remarks[0] == "Handles without a target, left out: 1."
+    assert dragged.remarks[0] == "Handles without a target, left out: 1."
     dragged = run(targets=[(150, 57)])
-    assert dragged.journey.remarks == ("Targets outside the hole, where nothing is painted: 1.",)
-    assert dragged.journey.report().endswith(dragged.journey.remarks[0])
+    assert dragged.remarks == ("Targets outside the hole, where nothing is painted: 1.",)
+    assert dragged.report().endswith(dragged.remarks[0])
 
 
 def test_what_cannot_be_dragged(run, make_source, net):
@@ -230,11 +244,12 @@ def test_what_cannot_be_dragged(run, make_source, net):
         ({"people": []}, "nobody to drag"),
         ({"people": [person(0, 0, 8, 5)]}, "all too small to paint"),
         ({"handles": [(100, 80)]}, r"Handle 1 at \(100, 80\) lies outside the hole"),
-        ({"handles": [*HANDLES, (float("nan"), 80)]}, "Handle 2 at .* lies outside the hole"),
-        ({"handles": [*HANDLES, (30, 40)]}, "on different people"),
+        ({"handles": [*HANDLES, (float("nan"), 80)], "targets": TARGETS * 2}, "Handle 2 at .* lies outside"),
+        ({"handles": [*HANDLES, (30, 40)], "targets": TARGETS * 2}, "on different people"),
         ({"handles": []}, "at least one handle"),
         ({"targets": []}, "at least one handle and its target"),
-        ({"targets": [(20, 20)]}, r"Target 1 at \(20, 20\) is too far from the person"),
+        ({"targets": [(20, 20)]}, r"target at \(20, 20\) is too far from the person"),
+        ({"targets": [(20, -3)]}, r"Target 1 at \(20, -3\) is outside the picture"),
         ({"targets": [*TARGETS, *TARGETS]}, "2 targets but 1 handles"),
         ({"mask": torch.ones(9, 9)}, r"shape \[9, 9\], but the picture is 200 wide and 160 high"),
         ({"mask": torch.zeros(SIZE)}, "leaves nothing of the person's hole"),

@@ -1,0 +1,46 @@
+"""Handles and targets as people and points editors write them."""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..people import parse_points, read_points
+
+_TARGET = {"tx", "ty"}
+
+
+def read_drag(handles: Any, targets: Any, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """What to pull, [N,2], and where to, [M,2], x and y in pixels of a picture of that size.
+
+    Each as for `read_points`, or both in `handles` alone: `[{"x": 10, "y": 20, "tx": 30, "ty": 20}, …]`; of
+    these, points without tx and ty come last, as handles without a target. Raises ValueError where one of
+    the two is empty, and for what is no list of points.
+    """
+    starts, ends = parse_points(handles, "handles"), parse_points(targets, "targets")
+    if not starts:
+        raise ValueError('handles is empty; give at least one point, like [{"x": 10, "y": 20}].')
+    if ends:
+        return read_points(starts, width, height, "handles"), read_points(ends, width, height, "targets")
+    pulled = [point for point in starts if isinstance(point, Mapping) and point.keys() & _TARGET]
+    if not pulled:
+        raise ValueError("targets is empty; say where each handle shall go, there or with tx and ty in "
+                         "handles.")
+    starts.sort(key=lambda point: point not in pulled)
+    goals = [{"x": point.get("tx"), "y": point.get("ty")} for point in pulled]
+    points = read_points([*starts, *goals], width, height, "handles")
+    return points[:len(starts)], points[len(starts):]
+
+
+def write_drag(handles: Tensor, targets: Tensor) -> str:
+    """[N,2] and [N,2], x and y in pixels -> the text of both in one."""
+    pairs = zip(handles.tolist(), targets.tolist(), strict=True)
+    return json.dumps([{"x": _number(x), "y": _number(y), "tx": _number(tx), "ty": _number(ty)}
+                       for (x, y), (tx, ty) in pairs])
+
+
+def _number(value: float) -> float:
+    """Whole pixels without a point behind them."""
+    return int(value) if value == int(value) else round(value, 2)

@@ -1,0 +1,1 @@
+"""ProGAN: pictures from a network that grows with them."""

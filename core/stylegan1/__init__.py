@@ -1,0 +1,1 @@
+"""StyleGAN, the first: pictures whose layers take their styles from a latent."""

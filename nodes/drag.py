@@ -1,0 +1,217 @@
+"""Anyone/drag: people pulled by handles to targets."""
+from __future__ import annotations
+
+from ..core.drag import DragSettings
+from ..core.drag.loop import SPACES
+from ..core.drag.points import read_drag, write_drag
+from ..core.image import bchw_to_image
+from ..core.pose import PoseFrame, write_poses
+from ..core.stylegan.infer import generator_of
+from ..core.stylegan.journey import FRAMES, drag_latent
+from ..core.stylegan.latents import Latent
+from ..core.triagan.drag import SETTINGS, drag_inpainted
+from ..core.triagan.infer import MODES
+from ..core.triagan.limbs import RADIUS
+from . import host
+from .host import Schema, io, opt
+from .latents import known
+from .subjects import find_subjects, read_masks
+from .wires import (
+    DETECTOR,
+    GENERATOR,
+    INPAINTER,
+    LATENT,
+    POSE,
+    expect_generator,
+    expect_latent,
+    expect_net,
+    expect_option,
+    send,
+)
+
+WHEN_STOPPED = ("keep", "cancel")
+LEARNING_RATE = 0.005                                     # suits the embedded generator
+
+
+def point_inputs() -> list[io.Input]:
+    return [
+        io.String.Input("handles", default="", multiline=True, dynamic_prompts=False,
+                        tooltip="What to pull, as JSON in pixels: a list of x and y, and of tx and ty where "
+                                "it shall go, if that is not in targets. Points editors fit."),
+        io.String.Input("targets", default="", multiline=True, dynamic_prompts=False, optional=True,
+                        tooltip="Where each handle shall go, in the same order: a list of x and y. Counts "
+                                "more than tx and ty."),
+    ]
+
+
+def loop_inputs(learning_rate: float) -> list[io.Input]:
+    return [
+        io.Int.Input("steps", default=100, min=1, max=10000, optional=True,
+                     tooltip="At most so many; dragging ends where all handles arrive."),
+        io.Float.Input("learning_rate", default=learning_rate, min=0.0001, max=10.0, step=0.0001,
+                       optional=True,
+                       tooltip="How far a step goes; higher = faster and rougher. The default suits the "
+                               "embedded weights; for large StyleGAN2s 0.001 to 0.002 is published."),
+        io.Combo.Input("space", options=list(SPACES), default="w+", optional=True,
+                       tooltip="w+ = every layer changes by itself, goes furthest; w = all in the same way, "
+                               "stays more like a person."),
+        opt(io.Float.Input("motion_radius", default=3.0, min=0.0, max=512.0, step=0.5, optional=True,
+                           tooltip="How much around a handle is pulled, in pixels of a picture of 512."),
+            advanced=True),
+        opt(io.Float.Input("tracking_radius", default=12.0, min=0.0, max=512.0, step=0.5, optional=True,
+                           tooltip="How far from its last place a handle is looked for after each step, in "
+                                   "pixels of a picture of 512."), advanced=True),
+    ]
+
+
+def journey_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input("frames", default=FRAMES, min=2, max=10001, optional=True,
+                     tooltip="How many pictures of the journey to return, at most."),
+        io.Combo.Input("when_stopped", options=list(WHEN_STOPPED), default="keep", optional=True,
+                       tooltip="What ComfyUI's stop button does while dragging: keep = the journey ends "
+                               "there and the workflow goes on with it; cancel = everything stops."),
+    ]
+
+
+class AnyoneDrag(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneDrag",
+            display_name="Drag Person",
+            category="Anyone/drag",
+            description="Takes a generated person by the hand: what is at the handles moves to the targets, "
+                        "and the rest of the picture follows as the generator has learned it (DragGAN).",
+            inputs=[
+                GENERATOR.Input("generator", tooltip="From Load Generator, or a tuned one."),
+                LATENT.Input("latent", tooltip="The person to start from."),
+                *point_inputs(),
+                io.Mask.Input("mask", optional=True,
+                              tooltip="1 = may change; the rest is held where it is. Without it everything "
+                                      "may change."),
+                io.Int.Input("index", default=0, min=-100000, max=100000, optional=True,
+                             tooltip="Which latent, if there are several: 0 = the first, -1 = the last."),
+                *loop_inputs(LEARNING_RATE),
+                io.Float.Input("mask_weight", default=20.0, min=0.0, max=10000.0, step=1.0, optional=True,
+                               tooltip="How firmly the rest is held."),
+                opt(io.Int.Input("block", default=-1, min=-1, max=8, optional=True,
+                                 tooltip="Of the generator, 0 = the coarsest: whose features are followed. "
+                                         "-1 = 5 as published, the last one of smaller generators."),
+                    advanced=True),
+                *journey_inputs(),
+            ],
+            outputs=[
+                LATENT.Output(display_name="latent", tooltip="The dragged person."),
+                io.Image.Output(display_name="image", tooltip="The dragged person."),
+                io.Image.Output(display_name="frames", tooltip="The journey, from the start to the end."),
+                LATENT.Output(display_name="history",
+                              tooltip="The latents of frames: any of them can be dragged on, by its index."),
+                io.String.Output(display_name="points",
+                                 tooltip="Where the handles are now, and their targets: the handles of a "
+                                         "next drag."),
+                io.String.Output(display_name="report", tooltip="How far it got, in words."),
+            ],
+            search_aliases=["draggan", "drag your gan", "point dragging", "move arm", "stylegan2 edit"],
+        )
+
+    @classmethod
+    def execute(cls, generator, latent, handles, targets="", mask=None, index=0, steps=100,
+                learning_rate=LEARNING_RATE, space="w+", motion_radius=3.0, tracking_radius=12.0,
+                mask_weight=20.0, block=-1, frames=FRAMES, when_stopped="keep"):
+        expect_option(space, SPACES, "space")
+        expect_option(when_stopped, WHEN_STOPPED, "when_stopped")
+        net, start = expect_generator(generator), pick(expect_latent(latent), index)
+        height, width = generator_of(net).config.size(-1)
+        (free,) = read_masks(mask, height, width)[:1]
+        dragged = drag_latent(
+            net, start, *read_drag(handles, targets, width, height),
+            mask=None if free is None else free.float(), block=known(block),
+            settings=DragSettings(steps, learning_rate, space, motion_radius, tracking_radius, mask_weight),
+            frames=frames, keep=when_stopped == "keep", runtime=host.runtime())
+        seen, journey = send(dragged.frames), dragged.journey
+        report = journey.report()
+        return io.NodeOutput(dragged.history.taken([-1]), seen[-1:], seen, dragged.history,
+                             write_drag(journey.steps[-1].handles, journey.targets), report,
+                             ui={"text": [report]})
+
+
+class AnyoneDragInpainted(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneDragInpainted",
+            display_name="Drag Inpainted Person",
+            category="Anyone/drag",
+            description="Paints a new person into a picture, as Inpaint Person does, and moves them: handles "
+                        "near a joint take the limb along. The rest of the picture stays as it is.",
+            inputs=[
+                io.Image.Input("image", tooltip="One picture of any size."),
+                INPAINTER.Input("inpainter", tooltip="From Load Person Inpainter."),
+                *point_inputs(),
+                io.Mask.Input("mask", optional=True,
+                              tooltip="1 = the people who may be replaced. Without it: made from the pose."),
+                POSE.Input("pose", optional=True,
+                           tooltip="How people stand at first. Without it: as the detector finds them."),
+                DETECTOR.Input("detector", optional=True,
+                               tooltip="Asked when there is no pose. Without it: the embedded detector."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True,
+                             optional=True, tooltip="Who appears, the same as in Inpaint Person."),
+                io.Combo.Input("truncation_mode", options=list(MODES), default="truncated", optional=True,
+                               tooltip="As in Inpaint Person: truncated = towards the average person; "
+                                       "multimodal = towards one of several typical people, if the weights "
+                                       "have them; plain = as drawn."),
+                io.Float.Input("truncation_psi", default=1.0, min=0.0, max=1.0, step=0.05, optional=True,
+                               tooltip="0 = the average or typical person, safest; 1 = no pull, varied."),
+                io.Float.Input("feather", default=0.0, min=0.0, max=256.0, step=0.5, optional=True,
+                               tooltip="Softens the seam by so many pixels; 0 = a hard edge."),
+                io.Float.Input("joint_radius", default=RADIUS, min=0.0, max=1.0, step=0.01, optional=True,
+                               tooltip="How near to a joint a handle takes it along, in heights of the "
+                                       "person. 0 = no joints: all handles are dragged through the latent."),
+                *journey_inputs(),
+                *loop_inputs(SETTINGS.learning_rate),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The picture with the dragged person."),
+                io.Mask.Output(display_name="mask",
+                               tooltip="1 = painted in any frame; all else is as it was."),
+                io.Image.Output(display_name="frames", tooltip="The journey, from the start to the end."),
+                POSE.Output(display_name="pose", tooltip="How the dragged person stands at the end."),
+                io.String.Output(display_name="points",
+                                 tooltip="Where the handles are now, and their targets: the handles of a "
+                                         "next drag."),
+                io.String.Output(display_name="report", tooltip="How far it got, in words."),
+            ],
+            search_aliases=["draggan", "move arm", "raise arm", "inverse kinematics", "triagan"],
+        )
+
+    @classmethod
+    def execute(cls, image, inpainter, handles, targets="", mask=None, pose=None, detector=None, seed=0,
+                truncation_mode="truncated", truncation_psi=1.0, feather=0.0, joint_radius=RADIUS,
+                frames=FRAMES, when_stopped="keep", steps=100, learning_rate=SETTINGS.learning_rate,
+                space="w+", motion_radius=3.0, tracking_radius=12.0):
+        expect_option(truncation_mode, MODES, "truncation_mode")
+        expect_option(space, SPACES, "space")
+        expect_option(when_stopped, WHEN_STOPPED, "when_stopped")
+        net = expect_net(inpainter, "inpainter", "Load Person Inpainter")
+        subjects = find_subjects(image, mask, pose, detector)
+        height, width = subjects.pictures.shape[2:]
+        dragged = drag_inpainted(
+            net, bchw_to_image(subjects.pictures), subjects.people[0],
+            *read_drag(handles, targets, width, height), seed=seed, truncation=truncation_mode,
+            strength=truncation_psi, feather=feather, joint_radius=joint_radius, frames=frames,
+            settings=DragSettings(steps, learning_rate, space, motion_radius, tracking_radius),
+            keep=when_stopped == "keep", runtime=host.runtime())
+        report = dragged.report()
+        return io.NodeOutput(
+            send(dragged.picture), send(dragged.mask), send(dragged.frames),
+            write_poses([PoseFrame(width, height, (dragged.pose,))]),
+            write_drag(dragged.found, dragged.targets), report, ui={"text": [report]})
+
+
+def pick(latent: Latent, index: int) -> Latent:
+    """One latent of a batch."""
+    if not -len(latent) <= index < len(latent):
+        raise ValueError(f"index is {index}, but there {'is' if len(latent) == 1 else 'are'} {len(latent)} "
+                         f"{'latent' if len(latent) == 1 else 'latents'}, counted from 0.")
+    return latent.taken([index])
