@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from .bench_detectors import detector_readings
-from .bench_drag import drag_memory, drag_steps
+from .bench_drag import drag_memory, drag_steps, drawings
 from .bench_transfers import transfer_networks
 from .checkpoints import embedded, read
 from .detect.network import SIDE, Detector
@@ -186,6 +186,7 @@ def networks() -> Iterator[tuple[str, dict[str, Job]]]:
         yield "TriA-GAN, embedded", triagan_forms(generator)
     yield from styler_networks()
     yield from transfer_networks()
+    yield from drawings()
     yield from drag_steps()
     detector, picture = Detector().eval(), torch.rand(1, 3, SIDE, SIDE)
     yield f"Detector {SIDE}x{SIDE}", {"plain": lambda: detector(picture)}

@@ -1,7 +1,8 @@
-"""Steps of dragging on published StyleGAN2 sizes: jobs to time, and their memory."""
+"""StyleGAN2 in published sizes, drawing and dragged: jobs to time, and the memory of steps of dragging."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import accumulate
 
 import torch
@@ -20,16 +21,29 @@ CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)        # of 4x4 to 512x512, a
 SIZES = (256, 512)
 
 
+def make_generator(size: int) -> tuple[FastGenerator, Tensor]:
+    """With random weights, and a latent [1,num_ws,W] of it."""
+    blocks = size.bit_length() - 2
+    generator = FastGenerator(Generator(Config(channels=CHANNELS[:blocks])).initialise().eval())
+    generator.requires_grad_(False)
+    return generator, torch.randn(1, generator.config.num_ws, generator.config.w) / 2
+
+
+def drawings(sizes: tuple[int, ...] = SIZES) -> Iterator[tuple[str, dict[str, Job]]]:
+    """Name -> its forms: a latent becomes a picture."""
+    for size in sizes:
+        generator, ws = make_generator(size)
+        yield f"StyleGAN2 {size}x{size}", {"plain": partial(generator.generator.picture, ws),
+                                           "fast": partial(generator.picture, ws)}
+
+
 def drag_steps(sizes: tuple[int, ...] = SIZES) -> Iterator[tuple[str, dict[str, Job]]]:
     """Name -> its forms: one step with one handle, without and with a mask that fixes most of the picture.
 
     The plain step draws its picture, as published.
     """
     for size in sizes:
-        blocks = size.bit_length() - 2
-        generator = FastGenerator(Generator(Config(channels=CHANNELS[:blocks])).initialise().eval())
-        generator.requires_grad_(False)
-        ws = torch.randn(1, generator.config.num_ws, generator.config.w) / 2
+        generator, ws = make_generator(size)
         mask = torch.zeros(size, size)
         mask[size // 5:size * 3 // 5, size // 4:size * 3 // 4] = 1
         for name, free in (("no mask", None), ("mask", mask)):

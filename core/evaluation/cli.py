@@ -3,7 +3,8 @@
     python run.py eval images --real DIR --fake DIR [--labels DIR]
     python run.py eval detector [--weights NAME_OR_FILE] [--count 256] [--side 128]
     python run.py eval sean [--weights NAME_OR_FILE] [--count 256]
-    python run.py eval stylegan [--weights NAME_OR_FILE] [--count 1000] [--vgg FILE]
+    python run.py eval stylegan [--weights NAME_OR_FILE] [--count 1000] [--drags 100] [--real DIR]
+    python run.py eval stylegan --vgg FILE
     python run.py eval transfer [--weights NAME_OR_FILE] [--count 256]
     python run.py eval transfer --real DIR --fake DIR [--annotations CSV] [--pairs CSV]
     python run.py eval transfer --real test --fake out --annotations market-annotation-test.csv
@@ -20,8 +21,9 @@ from pathlib import Path
 from ..checkpoints import LoadedNet, load, load_as
 from ..perceptual import Lpips
 from ..runtime import Runtime, TerminalProgress
+from .dragging import LEARNING_RATE, score_dragging
 from .folders import pair_up, score_pairs, score_regions
-from .generators import score_generator
+from .generators import feature_distance, folder_pictures, score_generator, studio_people
 from .restyle import score_styler
 from .scenes import SCENES, score_detector
 from .transfer import score_transfer
@@ -72,13 +74,22 @@ def _add_sean(subjects: argparse._SubParsersAction) -> None:
 
 def _add_stylegan(subjects: argparse._SubParsersAction) -> None:
     stylegan = subjects.add_parser(
-        "stylegan", help="how smooth and how orderly a generator's latents are",
-        description="Perceptual path length in w at the ends, as of StyleGAN2, and linear separability in z "
-                    "and w. Papers measure the first with LPIPS (--vgg) and 50000 pairs, and the second with "
-                    "forty classifiers of faces; here the embedded detector takes the place of either, and "
-                    "such scores compare only with each other.")
+        "stylegan", help="a generator's pictures, how orderly its latents are, how well it is dragged",
+        description="The Fréchet distance from real pictures, perceptual path length in w at the ends, as of "
+                    "StyleGAN2, and linear separability in z and w. Papers measure the first with Inception, "
+                    "the second with LPIPS (--vgg) and 50000 pairs, and the third with forty classifiers of "
+                    "faces; here the embedded detector takes the place of each, and such scores compare only "
+                    "with each other. Then joints of drawn people are dragged to new places: how many pixels "
+                    "away they were, and where they end by the tracked handle and by the detector.")
     _add_weights(stylegan, "stylegan-person")
-    stylegan.add_argument("--count", type=int, default=1000, help="pairs of latents (default: 1000)")
+    stylegan.add_argument("--count", type=int, default=1000,
+                          help="how many pictures and pairs of latents (default: 1000)")
+    stylegan.add_argument("--real", type=Path, metavar="DIR",
+                          help="folder of the real pictures, of which the first are taken; by default "
+                               "procedural people like those of the embedded weights")
+    stylegan.add_argument("--drags", type=int, default=100, help="joints to drag (default: 100)")
+    stylegan.add_argument("--learning-rate", type=float, default=LEARNING_RATE, metavar="X",
+                          help=f"of dragging (default: {LEARNING_RATE})")
     stylegan.add_argument("--vgg", type=Path, metavar="FILE",
                           help="the lpips package's network for VGG, or torchvision's VGG-16")
     stylegan.set_defaults(subject=_stylegan)
@@ -141,9 +152,13 @@ def _sean(args: argparse.Namespace, runtime: Runtime) -> int:
 
 def _stylegan(args: argparse.Namespace, runtime: Runtime) -> int:
     net, features = _net(args.weights, "generator", runtime), Lpips.vgg16(args.vgg) if args.vgg else None
-    scores = score_generator(net, count=args.count, features=features, runtime=Runtime(runtime.device))
+    quiet = Runtime(runtime.device)
+    real = folder_pictures(net, args.real, args.count) if args.real else studio_people(net, args.count)
+    scores = {"fid_detector": feature_distance(net, real, runtime=quiet)}
+    scores |= score_generator(net, count=args.count, features=features, runtime=quiet)
+    scores |= score_dragging(net, count=args.drags, learning_rate=args.learning_rate, runtime=runtime)
     for name, score in scores.items():
-        print(f"{name:16}{score:.4f}")
+        print(f"{name:16}{_cell(score)}")
     return 0
 
 

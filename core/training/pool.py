@@ -18,10 +18,10 @@ LABEL_MAPS = ("regions", "people", "people_regions")
 class Pool:
     """Shards `*.safetensors` of some folders as one sequence of samples; nothing is read until asked for.
 
-    Fields, by name: image uint8 [n,3,H,W] and label map regions uint8 [n,H,W]; of procedural people also
-    label maps people and people_regions, keypoints float32 [n,P,18,2] in pixels, visibility uint8 [n,P,18],
-    identity float16 [n,D]. `names`: of the regions, one per label. `unknown`: the label of pixels whose
-    region nobody knows, None when there are none.
+    Fields, by name: image uint8 [n,3,H,W]; with regions label map regions uint8 [n,H,W]; with classes label
+    int64 [n]; of procedural people also label maps people and people_regions, keypoints float32 [n,P,18,2] in
+    pixels, visibility uint8 [n,P,18], identity float16 [n,D]. `names`: of the regions, one per label.
+    `unknown`: the label of pixels whose region nobody knows, None when there are none.
     Raises FileNotFoundError for a folder without shards, ValueError for shards that do not match.
     """
 

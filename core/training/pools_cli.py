@@ -8,6 +8,10 @@ Pictures with region maps:
     python run.py pool folder --from CelebA-HQ/train --out pools/faces
     python run.py pool folder --from mine --names background,dog,cat --unknown --out pools/mine
 
+Pictures and nothing else, for StyleGAN2; in a folder for each class with --classes:
+
+    python run.py pool pictures --from flowers --size 128x128 --out pools/flowers
+
 People in several poses, for pose transfer. Market-1501 and DeepFashion need the annotations of Deformable GAN
 beside them, market-annotation-train.csv or fasion-annotation-train.csv (so spelled). PG2's tf-record files
 bring everything; joints in them are whole pixels:
@@ -32,6 +36,7 @@ from .labels import parse_names
 from .options import parse_size
 from .pair_sets import deepfashion, market
 from .pg2_records import pg2
+from .picture_sets import picture_folder
 
 SHOWN = 20                                                # pictures left out that are listed
 
@@ -40,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
     _add_region_maps(formats)
+    _add_pictures(formats)
     _add_people(formats)
 
 
@@ -62,6 +68,14 @@ def _add_region_maps(formats: argparse._SubParsersAction) -> None:
         _add_common(sub, "256x512" if sub is streets else "256x256")
 
 
+def _add_pictures(formats: argparse._SubParsersAction) -> None:
+    pictures = formats.add_parser("pictures", help="any pictures, also in folders in the folder")
+    pictures.set_defaults(read=lambda args, runtime: picture_folder(args.source, args.classes))
+    pictures.add_argument("--classes", action="store_true",
+                          help="folders in the folder are classes; networks learn to draw the one asked for")
+    _add_common(pictures, "256x256", "what is cut out of the middle of pictures and resized")
+
+
 def _add_people(formats: argparse._SubParsersAction) -> None:
     add = formats.add_parser
     streets = add("market", help="Market-1501 with Deformable GAN's annotations: people in several poses")
@@ -82,14 +96,15 @@ def _add_people(formats: argparse._SubParsersAction) -> None:
         _add_common(sub, size)
 
 
-def _add_common(parser: argparse.ArgumentParser, size: str | None) -> None:
-    """`size`: None = as the data set has it."""
+def _add_common(parser: argparse.ArgumentParser, size: str | None,
+                fitted: str = "pictures are stretched to it") -> None:
+    """`size`: None = as the data set has it. `fitted`: how pictures get it."""
     add = parser.add_argument
     add("--from", type=Path, required=True, dest="source", metavar="PATH",
         help="the data set: its folder as unpacked, or its one file")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the shards")
     add("--size", type=argument(parse_size), default=size and parse_size(size), metavar="HxW",
-        help=f"pictures are stretched to it (default: {size or 'as stored'})")
+        help=f"{fitted} (default: {size or 'as stored'})")
     add("--count", type=int, metavar="N", help="only the first N pictures")
     add("--skip-broken", action="store_true", help="leave out pictures that cannot be read, and name them")
 

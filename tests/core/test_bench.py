@@ -83,6 +83,7 @@ def test_the_whole_run(kept_threads, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bench, "detector_readings", lambda *arguments: [])
     monkeypatch.setattr(bench, "styler_networks", lambda: [])
     monkeypatch.setattr(bench, "transfer_networks", lambda: [])
+    monkeypatch.setattr(bench, "drawings", lambda: [])
     monkeypatch.setattr(bench, "drag_steps", lambda: [])
     monkeypatch.setattr(bench, "drag_memory", lambda: [])
     assert bench.main(argparse.Namespace(quick=True, json=True)) == 0

@@ -15,6 +15,15 @@ def test_memory_is_that_of_the_tensors_alive_at_once():
     assert 2 * 4 << 20 <= bench_drag.peak_bytes(job) < 2.1 * (4 << 20)
 
 
+def test_pictures_are_the_same_in_both_forms(monkeypatch):
+    monkeypatch.setattr(bench_drag, "CHANNELS", (8,) * 6)
+    [(name, forms)] = bench_drag.drawings((64,))
+    assert name == "StyleGAN2 64x64" and list(forms) == ["plain", "fast"]
+    plain, fast = (job() for job in forms.values())
+    assert plain.shape == (1, 3, 64, 64)
+    torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-4)
+
+
 def test_steps_without_and_with_a_mask(monkeypatch):
     monkeypatch.setattr(bench_drag, "CHANNELS", (8,) * 6)
     found = dict(bench_drag.drag_steps((128,)))

@@ -10,7 +10,7 @@ import torch
 from anyone.core.checkpoints import load, load_as
 from anyone.core.evaluation import cli
 from anyone.core.evaluation.folders import pair_up, score_pairs
-from anyone.core.evaluation.generators import score_generator
+from anyone.core.evaluation.generators import feature_distance, score_generator, studio_people
 from anyone.core.features import detector_features
 from anyone.core.metrics.images import psnr, rmse, ssim
 from anyone.core.runtime import Runtime
@@ -149,11 +149,25 @@ def test_label_maps_add_the_parsers_columns(capsys, tmp_path):
     assert code == 0 and float(scores["pixel_accuracy"]) == 0.5 and float(scores["miou"]) == 0.25
 
 
-def test_the_scores_of_a_generator(tmp_path, capsys):
+def test_the_scores_of_a_generator(tmp_path, capsys, monkeypatch):
     generator = Generator(Config(channels=(4, 4, 4), z=6, mapping=(7,))).initialise(1)
     save_file(generator.state_dict(), tmp_path / "tiny.safetensors")
-    code, text = run(capsys, "stylegan", "--weights", tmp_path / "tiny.safetensors", "--count", "3")
-    net = load(tmp_path / "tiny.safetensors")
-    expected = score_generator(net, count=3, runtime=Runtime("cpu"))
-    found = {name: float(score) for name, score in map(str.split, text.splitlines())}
-    assert code == 0 and found == pytest.approx(expected, abs=1e-4, rel=1e-4)
+    words = "stylegan", "--weights", tmp_path / "tiny.safetensors", "--count", "3", "--drags", "1"
+    code, text = run(capsys, *words)
+    net, runtime = load(tmp_path / "tiny.safetensors"), Runtime("cpu")
+    expected = score_generator(net, count=3, runtime=runtime)
+    expected["fid_detector"] = feature_distance(net, studio_people(net, 3), runtime=runtime)
+    found = dict(map(str.split, text.splitlines()))
+    assert code == 0 and found["drag_people"] == "0.0000" and found["drag_half_way"] == "-"
+    assert {name: float(found[name]) for name in expected} == pytest.approx(expected, abs=1e-4, rel=1e-4)
+    image = torch.randint(256, (5, 16, 16, 3), generator=torch.Generator().manual_seed(0)).byte()
+    (tmp_path / "real").mkdir()
+    for number, picture in enumerate(image):
+        Image.fromarray(picture.numpy()).save(tmp_path / "real" / f"{number}.png")
+    asked = []
+    monkeypatch.setattr(cli, "score_dragging", lambda net, **options: asked.append(options) or {})
+    words = *words, "--real", tmp_path / "real", "--learning-rate", "0.01"
+    found = dict(map(str.split, run(capsys, *words)[1].splitlines()))
+    assert (asked[0]["count"], asked[0]["learning_rate"]) == (1, 0.01)
+    distance = feature_distance(net, [image[:3].movedim(-1, 1) / 255], runtime=runtime)
+    assert float(found["fid_detector"]) == pytest.approx(distance, abs=1e-4, rel=1e-4)

@@ -7,8 +7,15 @@ import pytest
 import torch
 from anyone.core.checkpoints import embedded, load
 from anyone.core.checkpoints.system import LoadedNet
-from anyone.core.evaluation.generators import latent_path_lengths, score_generator
-from anyone.core.features import region_shares
+from anyone.core.evaluation import generators
+from anyone.core.evaluation.generators import (
+    feature_distance,
+    folder_pictures,
+    latent_path_lengths,
+    score_generator,
+)
+from anyone.core.features import detector_features, region_shares
+from anyone.core.metrics.frechet import FeatureStatistics, frechet_distance
 from anyone.core.metrics.path_length import mean_length
 from anyone.core.metrics.separability import linear_separability
 from anyone.core.perceptual import Lpips
@@ -17,6 +24,8 @@ from anyone.core.stylegan.fast import FastGenerator
 from anyone.core.stylegan.infer import render, sample_latents, sample_w
 from anyone.core.stylegan.network import Config, Generator
 from anyone.core.stylegan.weights import SYSTEM
+from anyone.core.synthetic import render_people
+from PIL import Image
 from torch import nn
 
 CPU = Runtime("cpu")
@@ -57,3 +66,38 @@ def test_the_scores_are_named_after_their_features(net):
     assert found["separability_z"] == pytest.approx(linear_separability(latent.origin.z, scores))
     named = score_generator(net, count=2, features=Flat(), runtime=CPU)
     assert named.keys() == {"ppl", "separability_z", "separability_w"}
+
+
+def test_the_distance_is_between_real_pictures_and_as_many_drawn_ones(net):
+    real = torch.rand(5, 3, 16, 8, generator=torch.Generator().manual_seed(0))
+    latent = sample_latents(net, range(7, 12), psi=1, runtime=CPU)
+    drawn = render(net, latent, runtime=CPU).movedim(-1, 1)
+    detector, sides = load(embedded()["detect-person"]), (FeatureStatistics(), FeatureStatistics())
+    for side, pictures in zip(sides, (real, drawn), strict=True):
+        side.add(detector_features(detector, list(pictures), CPU))
+    found = feature_distance(net, real.split(2), seed=7, runtime=CPU)
+    assert found == pytest.approx(frechet_distance(*sides), rel=1e-4) and found > 0.1
+
+
+def test_drawn_pictures_are_not_far_from_themselves(net):
+    own = render(net, sample_latents(net, range(6), psi=1, runtime=CPU), runtime=CPU).movedim(-1, 1)
+    assert feature_distance(net, own.split(4), runtime=CPU) == pytest.approx(0, abs=1e-6)
+
+
+def test_studio_people_have_the_generators_size():
+    larger = Generator(Config(channels=(4, 4, 4, 4), start=(4, 2), z=6, mapping=(5,)))
+    net = LoadedNet(FastGenerator(larger), SYSTEM, "larger")
+    first, second = generators.studio_people(net, 34, first_id=50)
+    assert first.shape == (32, 3, 32, 16)
+    expected = render_people(torch.tensor([82, 83]), 32, 16, mode="studio").image
+    assert torch.equal(second, expected)
+
+
+def test_pictures_of_a_folder_are_cut_to_the_generators_shape(tmp_path):
+    tall = Generator(Config(channels=(4, 4, 4), start=(4, 2), z=6, mapping=(5,)))
+    image = torch.randint(256, (3, 16, 16, 3), generator=torch.Generator().manual_seed(0)).byte()
+    for number, picture in enumerate(image):
+        Image.fromarray(picture.numpy()).save(tmp_path / f"{number}.png")
+    found = torch.cat(list(folder_pictures(LoadedNet(FastGenerator(tall), SYSTEM, "tall"), tmp_path, 2)))
+    assert found.shape == (2, 3, 16, 8)
+    assert torch.allclose(found, image[:2, :, 4:12].movedim(-1, 1) / 255, atol=1e-6)
