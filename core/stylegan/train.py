@@ -37,12 +37,13 @@ from ..training import Batch, Pool, StepContext, Task
 from ..training.pool import to_batch
 from . import augment
 from .discriminator import Discriminator, DiscriminatorConfig
+from .infer import sample_w
 from .informed import Informed
 from .layers import PLAIN, RESNET
 from .losses import gradient_penalty, lazy_adam, path_lengths
 from .network import CONST, RANDOM, Config, Generator
 from .trainable import trainable
-from .weights import read_config, read_discriminator_config, select, select_discriminator
+from .weights import W_AVG, read_config, read_discriminator_config, select, select_discriminator
 
 R1_EVERY, PATH_EVERY = 16, 4                              # batches between two regularising steps
 PATH_WEIGHT, PATH_DECAY = 2.0, 0.01                       # of the penalty, of its running mean
@@ -107,10 +108,10 @@ class StyleganTask(Task):
     def __init__(self, generator: Generator, discriminator: Discriminator, preset: Preset, *,
                  informed: Informed | None = None, informed_until: float = 0.0,
                  informed_rate: float = INFORMED_RATE, mirror: bool = False,
-                 speed: int = augment.SPEED) -> None:
+                 spread: float | None = None, speed: int = augment.SPEED) -> None:
         self.generator, self.discriminator, self.preset = generator.train(), discriminator, preset
         self.informed, self.informed_until, self.mirror = informed, informed_until, mirror
-        self.speed, self.known = speed, Known()
+        self.spread, self.speed, self.known = spread, speed, Known()
         self.modules = {"generator": generator, "discriminator": discriminator, "known": self.known}
         for module in self.modules.values():
             module.to(memory_format=torch.channels_last)   # type: ignore[call-overload]
@@ -276,8 +277,21 @@ class StyleganTask(Task):
         arguments = {"z_dim": config.z, "w_dim": config.w, "c_dim": config.labels, "img_resolution": height,
                      "img_channels": config.image_channels, "square": height == width,
                      "synthesis_kwargs": {"conv_clamp": config.conv_clamp}}
-        return dict(averaged["generator"].state_dict()), {
+        generator = as_generator(averaged["generator"])
+        state = generator.state_dict() if self.spread is None else respread(generator, self.spread)
+        return dict(state), {
             "system": "stylegan", "size": f"{height}x{width}", "arguments": json.dumps(arguments)}
+
+
+@torch.no_grad()
+def respread(generator: Generator, spread: float) -> dict[str, Tensor]:
+    """The state of a generator of the same pictures whose w has numbers of this deviation. Learning rates
+    that others published for w mean as much then as with their generators."""
+    factor = spread / float(sample_w(generator.mapping, SAMPLES, seed=0).std(0).mean())
+    last = f"mapping.fc{generator.mapping.depth - 1}."
+    return {name: value * factor if name.startswith(last) or name == W_AVG else
+            value / factor if name.endswith("affine.weight") else value
+            for name, value in generator.state_dict().items()}
 
 
 def total(losses: Mapping[str, Tensor]) -> Tensor:
@@ -304,6 +318,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of the budget for regression from latents that know the person (0; people only)")
     add("--informed-rate", type=float, default=INFORMED_RATE, metavar="X",
         help=f"learning rate of that regression ({INFORMED_RATE})")
+    add("--spread", type=float, metavar="X",
+        help="deviation that the numbers of w get in the exported file, where pictures stay; as learned")
     add("--start", type=Path, metavar="FILE",
         help="a StyleGAN2 file to go on from; its networks are taken, with its discriminator if it has one. "
              "Blocks above its size are new")
@@ -320,8 +336,9 @@ def build(args: argparse.Namespace, pool: Pool) -> StyleganTask:
         generator = trainable(config).initialise(args.seed)
         discriminator = Discriminator(opponent(config, preset)).initialise(args.seed)
     informed = Informed(spread_over(pool), generator.config.z, args.seed) if args.informed_until else None
-    return StyleganTask(generator, discriminator, preset, informed=informed, mirror=args.mirror,
+    return StyleganTask(generator, discriminator, preset, informed=informed,
                         informed_until=args.informed_until, informed_rate=args.informed_rate,
+                        mirror=args.mirror, spread=args.spread,
                         speed=augment.SPEED_OF_STARTED if args.start else augment.SPEED)
 
 

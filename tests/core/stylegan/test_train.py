@@ -10,6 +10,7 @@ import torch
 from anyone.core.checkpoints import load
 from anyone.core.runtime import Runtime
 from anyone.core.stylegan import train
+from anyone.core.stylegan.infer import sample_w
 from anyone.core.stylegan.informed import Informed
 from anyone.core.stylegan.losses import gradient_penalty, lazy_adam, path_lengths
 from anyone.core.stylegan.network import Config, Generator
@@ -168,6 +169,19 @@ def test_a_smaller_generator_grows(people, tmp_path):
     drawn = task.generator.picture(ws[:, :1].repeat(1, task.generator.config.num_ws, 1))
     assert torch.allclose(drawn, enlarged, atol=1e-5)
     assert task.discriminator(drawn).shape == (2, 1)
+
+
+def test_w_can_be_spread_without_changing_pictures(people):
+    task = make_task(people, "--spread", 0.5)
+    own, spread = task.generator, trainable(task.generator.config)
+    own.mapping.update_w_avg(torch.ones(1, 24), decay=0)
+    state, _ = task.export({"generator": own})
+    spread.load_state_dict(state)
+    z = torch.randn(4, 24, generator=torch.Generator().manual_seed(0))
+    drawn = own.picture(own.mapping(z, psi=0.6))
+    assert torch.allclose(spread.picture(spread.mapping(z, psi=0.6)), drawn, atol=1e-5)
+    assert sample_w(spread.mapping, 4096, 1).std(0).mean().item() == pytest.approx(0.5, rel=0.02)
+    assert sample_w(own.mapping, 4096, 1).std(0).mean() > 0.6
 
 
 def test_the_augmentation_rises_while_the_discriminator_is_sure(people):
