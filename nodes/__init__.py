@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from . import host
-from .drag import AnyoneDrag, AnyoneDragInpainted
+from .drag import AnyoneDrag, AnyoneDragInpainted, AnyoneDrawPoints, AnyonePointsFromPose
 from .inpaint import AnyoneInpaintPerson
 from .invert import (
     AnyoneAlignPerson,
@@ -79,7 +79,7 @@ NODES = [
     AnyoneSampleLatent, AnyoneRenderLatent, AnyoneMixLatents, AnyoneInterpolateLatents,
     AnyoneLatentDirections, AnyoneLoadLatent, AnyoneSaveLatent,
     AnyoneAlignPerson, AnyoneInvertImage, AnyoneTuneGenerator, AnyoneLoadTuning, AnyoneSaveTuning,
-    AnyoneDrag, AnyoneDragInpainted,
+    AnyoneDrag, AnyoneDragInpainted, AnyonePointsFromPose, AnyoneDrawPoints,
     AnyoneCompareImages,
 ]
 

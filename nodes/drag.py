@@ -1,11 +1,16 @@
-"""Anyone/drag: people pulled by handles to targets."""
+"""Anyone/drag: people pulled by handles to targets, and the points for it."""
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from ..core.drag import DragSettings
+from ..core.drag.draw import draw_drag
 from ..core.drag.loop import SPACES
-from ..core.drag.points import read_drag, write_drag
-from ..core.image import bchw_to_image
-from ..core.pose import PoseFrame, write_poses
+from ..core.drag.points import read_drag, read_ways, write_drag
+from ..core.image import bchw_to_image, image_to_bchw
+from ..core.people.silhouette import HEIGHT, Silhouette
+from ..core.pose import JOINTS, Pose, PoseFrame, fit_pose, write_poses
 from ..core.stylegan.infer import generator_of
 from ..core.stylegan.journey import FRAMES, drag_latent
 from ..core.stylegan.latents import Latent
@@ -15,6 +20,7 @@ from ..core.triagan.limbs import RADIUS
 from . import host
 from .host import Schema, io, opt
 from .latents import known
+from .posing import counterpart, first_people
 from .subjects import find_subjects, read_masks
 from .wires import (
     DETECTOR,
@@ -209,9 +215,130 @@ class AnyoneDragInpainted(io.ComfyNode):
             write_drag(dragged.found, dragged.targets), report, ui={"text": [report]})
 
 
+class AnyonePointsFromPose(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyonePointsFromPose",
+            display_name="Points from Pose",
+            category="Anyone/drag",
+            description="Makes handles at the joints of a person, and targets some way off or at the same "
+                        "joints of another pose, for Drag Person and Drag Inpainted Person.",
+            inputs=[
+                POSE.Input("pose", tooltip="The person to drag, on a canvas as large as the picture to drag "
+                                           "in. Only its first frame is used."),
+                io.String.Input("joints", default="right_wrist", dynamic_prompts=False, optional=True,
+                                tooltip="Where to put handles, with commas between: " + ", ".join(JOINTS)
+                                        + ". Right is the person's right."),
+                io.Float.Input("dx", default=0.0, min=-10.0, max=10.0, step=0.01, optional=True,
+                               tooltip="How far to move to the right in the picture, in heights of the "
+                                       "person, who counts as standing upright; below 0 = to the left."),
+                io.Float.Input("dy", default=0.0, min=-10.0, max=10.0, step=0.01, optional=True,
+                               tooltip="How far to move down, in heights of the person; -0.3 = up by about "
+                                       "the length of an arm."),
+                POSE.Input("target_pose", optional=True,
+                           tooltip="The same joints there are the targets, moved by dx and dy. Fitted to the "
+                                   "canvas of pose without distortion. Only its first frame is used."),
+                io.Int.Input("index", default=0, min=0, max=1000, optional=True,
+                             tooltip="Which person, as numbered in the poses; 0 = the first. A single person "
+                                     "is taken whatever the number."),
+            ],
+            outputs=[
+                io.String.Output(display_name="handles",
+                                 tooltip="Where the joints are and where they shall go: the handles of a "
+                                         "drag, which needs no targets besides."),
+                io.String.Output(display_name="note", tooltip="Which joints have a handle, and which were "
+                                                              "left out."),
+            ],
+            search_aliases=["drag joints", "keypoints to points", "pose to points", "move arm"],
+        )
+
+    @classmethod
+    def execute(cls, pose, joints="right_wrist", dx=0.0, dy=0.0, target_pose=None, index=0):
+        wanted = read_joints(joints)
+        person = numbered(pose, "pose", index)
+        aim = person if target_pose is None else fit_pose(numbered(target_pose, "target_pose", index),
+                                                          person.width, person.height)
+        handles, targets = person.keypoints - 0.5, aim.keypoints - 0.5          # whole numbers are centres
+        inside = ((handles >= 0) & (handles < torch.tensor([person.width, person.height]))).all(1)
+        usable = inside & person.present & aim.present                                              # [18]
+        taken = [joint for joint in wanted if usable[joint]]
+        if not taken:
+            raise ValueError(f"joints: {in_words(wanted)} cannot be dragged; at least one of them has to be "
+                             "seen inside the picture, and in target_pose, if there is one.")
+        note = f"Handles: {in_words(taken)}."
+        if left := [joint for joint in wanted if joint not in taken]:
+            note += f" Left out, not seen or outside the picture: {in_words(left)}."
+        text = write_drag(handles[taken], targets[taken] + way(person, dx, dy))
+        return io.NodeOutput(text, note, ui={"text": [note]})
+
+
+class AnyoneDrawPoints(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return Schema(
+            node_id="AnyoneDrawPoints",
+            display_name="Draw Points",
+            category="Anyone/drag",
+            description="Shows where points are: handles red, targets blue, and arrows from one to the "
+                        "other. Small pictures are enlarged to about 512 pixels.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture the points belong to; with several, each shows "
+                                                "the same points."),
+                *point_inputs(),
+            ],
+            outputs=[io.Image.Output(display_name="image", tooltip="As many pictures, with the points.")],
+            search_aliases=["show points", "visualize points", "point overlay", "draw arrows"],
+        )
+
+    @classmethod
+    def execute(cls, image, handles, targets=""):
+        pictures = bchw_to_image(image_to_bchw(image))
+        height, width = pictures.shape[1:3]
+        starts, ends = read_ways(handles, targets, width, height)
+        if len(ends) > len(starts):
+            raise ValueError(f"There are {len(ends)} targets but {len(starts)} handles; "
+                             "give every target its handle.")
+        ends = torch.cat([ends, starts[len(ends):]])       # without a target: only the handle is seen
+        return io.NodeOutput(send(torch.stack([draw_drag(picture, starts, ends) for picture in pictures])))
+
+
 def pick(latent: Latent, index: int) -> Latent:
     """One latent of a batch."""
     if not -len(latent) <= index < len(latent):
         raise ValueError(f"index is {index}, but there {'is' if len(latent) == 1 else 'are'} {len(latent)} "
                          f"{'latent' if len(latent) == 1 else 'latents'}, counted from 0.")
     return latent.taken([index])
+
+
+def read_joints(text: str) -> list[int]:
+    """Numbers of joints, each once, from names with commas between, in any case."""
+    names = ["_".join(name.lower().replace("_", " ").split()) for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in JOINTS]
+    if unknown or not names:
+        what = f"there is no {', '.join(unknown)}" if unknown else "it is empty"
+        raise ValueError(f"joints: {what}; known are {', '.join(JOINTS)}.")
+    return [JOINTS.index(name) for name in dict.fromkeys(names)]
+
+
+def in_words(joints: list[int]) -> str:
+    return ", ".join(JOINTS[joint].replace("_", " ") for joint in joints)
+
+
+def numbered(value: object, name: str, index: int) -> Pose:
+    """A person in the first frame of the input `name`."""
+    people = first_people(value, name)
+    person = counterpart(people, index)
+    if person is None:
+        raise ValueError(f"index is {index}, but {name} shows {len(people)} people in its first frame, "
+                         "counted from 0.")
+    return person
+
+
+def way(person: Pose, dx: float, dy: float) -> Tensor:
+    """[2] pixels, from heights of the person."""
+    height = HEIGHT * Silhouette(person).scale
+    if not height and (dx or dy):
+        raise ValueError("pose shows too little of the person to tell their height, which dx and dy are "
+                         "measured in; set both to 0 or give more joints.")
+    return torch.tensor([dx, dy]) * height

@@ -13,11 +13,20 @@ _TARGET = {"tx", "ty"}
 
 
 def read_drag(handles: Any, targets: Any, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """What to pull, [N,2], and where to, [M,2], x and y in pixels of a picture of that size.
+    """What to pull, [N,2], and where to, [M,2], as `read_ways`; raises ValueError where M is 0, too."""
+    starts, ends = read_ways(handles, targets, width, height)
+    if not len(ends):
+        raise ValueError("targets is empty; say where each handle shall go, there or with tx and ty in "
+                         "handles.")
+    return starts, ends
+
+
+def read_ways(handles: Any, targets: Any, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """Handles [N,2] and targets [M,2], none perhaps, x and y in pixels of a picture of that size.
 
     Each as for `read_points`, or both in `handles` alone: `[{"x": 10, "y": 20, "tx": 30, "ty": 20}, …]`; of
-    these, points without tx and ty come last, as handles without a target. Raises ValueError where one of
-    the two is empty, and for what is no list of points.
+    these, points without tx and ty come last, as handles without a target. Raises ValueError where handles is
+    empty, and for what is no list of points.
     """
     starts, ends = parse_points(handles, "handles"), parse_points(targets, "targets")
     if not starts:
@@ -25,9 +34,6 @@ def read_drag(handles: Any, targets: Any, width: int, height: int) -> tuple[Tens
     if ends:
         return read_points(starts, width, height, "handles"), read_points(ends, width, height, "targets")
     pulled = [point for point in starts if isinstance(point, Mapping) and point.keys() & _TARGET]
-    if not pulled:
-        raise ValueError("targets is empty; say where each handle shall go, there or with tx and ty in "
-                         "handles.")
     starts.sort(key=lambda point: point not in pulled)
     goals = [{"x": point.get("tx"), "y": point.get("ty")} for point in pulled]
     points = read_points([*starts, *goals], width, height, "handles")

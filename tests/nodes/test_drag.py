@@ -1,5 +1,5 @@
 """Drag Person and Drag Inpainted Person with small random networks: what comes back, what goes on from it,
-stops, and what people get wrong."""
+stops, and what people get wrong. Points made from poses, and drawn."""
 from __future__ import annotations
 
 import json
@@ -10,14 +10,14 @@ import torch
 from anyone.core.drag import DragSettings
 from anyone.core.graph.standin import running_on
 from anyone.core.people import mask_from_pose
-from anyone.core.pose import PoseFrame, read_poses, write_poses
+from anyone.core.pose import JOINTS, PoseFrame, read_poses, write_poses
 from anyone.core.runtime import Interrupted, Runtime
 from anyone.core.stylegan.infer import sample_latents
 from anyone.core.stylegan.journey import drag_latent
 from anyone.core.stylegan.latents import Latent
 from anyone.core.stylegan.tuned import Delta, TunedNet
 from anyone.core.triagan.infer import inpaint
-from anyone.nodes import AnyoneDrag, AnyoneDragInpainted
+from anyone.nodes import AnyoneDrag, AnyoneDragInpainted, AnyoneDrawPoints, AnyonePointsFromPose
 from anyone.nodes.subjects import find_subjects
 
 HANDLES, TARGETS = '[{"x": 8, "y": 10}]', '[{"x": 8, "y": 25}]'
@@ -245,3 +245,119 @@ def test_what_cannot_be_moved_is_told_in_a_sentence(move, inputs, words):
 def test_equal_places_are_a_sensible_end(move):
     frames, report = (move(targets=WRIST)[place] for place in (2, 5))
     assert torch.equal(frames[0], frames[-1]) and "mean distance 0.0 -> 0.0" in report
+
+
+# On 120x80 the left person's wrists are at (18, 44) and (42, 44), pixel centres at .5; their height is 88.08.
+RIGHT, LEFT = {"x": 17.5, "y": 43.5, "tx": 17.5, "ty": 43.5}, {"x": 41.5, "y": 43.5, "tx": 41.5, "ty": 43.5}
+
+
+def lacking(frame: PoseFrame, *joints: str) -> list[dict]:
+    """POSE_KEYPOINT in which the first person lacks some joints."""
+    first, *others = frame.people
+    scores = torch.tensor([float(name not in joints) for name in JOINTS])
+    return write_poses([replace(frame, people=(replace(first, scores=scores), *others))])
+
+
+def points(run, **inputs) -> list[dict]:
+    return json.loads(run(AnyonePointsFromPose, **inputs).args[0])
+
+
+def test_handles_are_where_the_joints_are(run, pose):
+    assert points(run, pose=pose) == [RIGHT]
+    assert points(run, pose=pose, joints=" Left Wrist,RIGHT__wrist, left_wrist,") == [LEFT, RIGHT]
+    assert points(run, pose=pose, index=1) == [RIGHT | {"x": 77.5, "tx": 77.5}]
+    assert points(run, pose=[*pose, pose[0] | {"people": []}]) == [RIGHT], "only the first frame counts"
+
+
+def test_ways_are_in_heights_of_the_person(run, two, pose):
+    (point,) = points(run, pose=pose, dx=0.1, dy=-0.3)
+    assert point == RIGHT | {"tx": pytest.approx(26.31, abs=0.01), "ty": pytest.approx(17.07, abs=0.01)}
+    (double,) = points(run, pose=write_poses([two[0].scaled(240, 160)]), dx=0.1, dy=-0.3)
+    assert double["tx"] - double["x"] == pytest.approx(2 * (point["tx"] - point["x"]), abs=0.02)
+    legs = [name for name in JOINTS if name.endswith(("knee", "ankle"))]
+    (seated,) = points(run, pose=lacking(two[0], *legs), dy=0.1)
+    assert seated["ty"] - seated["y"] == pytest.approx(8.8, abs=0.3), "legs are not needed"
+
+
+def test_the_other_poses_joints_are_the_targets(run, two, pose):
+    wide = write_poses([PoseFrame(480, 160, (two[0].people[0].scaled(240, 160).moved(120, 0),))])
+    (point,) = points(run, pose=pose, target_pose=wide, dx=0.1)
+    fitted = (36 + 120) / 4 - 0.5, 88 / 4 + 20 - 0.5
+    assert (point["x"], point["y"]) == (17.5, 43.5)
+    assert (point["tx"], point["ty"]) == (pytest.approx(fitted[0] + 8.81, abs=0.01), fitted[1])
+    assert points(run, pose=pose, target_pose=pose, index=1) == [RIGHT | {"x": 77.5, "tx": 77.5}]
+
+
+def test_joints_that_are_not_there_are_left_out_and_named(run, two, pose):
+    wrists = "right_wrist, left_wrist"
+    text, note = run(AnyonePointsFromPose, pose=lacking(two[0], "right_wrist"), joints=wrists).args
+    assert json.loads(text) == [LEFT]
+    assert note == "Handles: left wrist. Left out, not seen or outside the picture: right wrist."
+    outside = write_poses([replace(two[0], people=(two[0].people[0].moved(-30, 0),))])
+    assert points(run, pose=outside, joints=wrists) == [LEFT | {"x": 11.5, "tx": 11.5}]
+    output = run(AnyonePointsFromPose, pose=pose, target_pose=lacking(two[0], "left_wrist"), joints=wrists)
+    assert json.loads(output.args[0]) == [RIGHT] and output.ui["text"] == [output.args[1]]
+    assert run(AnyonePointsFromPose, pose=pose, joints=wrists).args[1] == "Handles: right wrist, left wrist."
+
+
+def test_points_of_a_pose_drag_the_inpainted_person(run, move, two):
+    text = run(AnyonePointsFromPose, pose=write_poses([two[0].scaled(240, 160)]), joints="left_wrist",
+               dx=0.03, dy=-0.04).args[0]
+    *_, after, _, report = move(handles=text, targets="")
+    assert "handle 1, left wrist" in report
+    (person,) = read_poses(after)[0].people
+    torch.testing.assert_close(person.keypoints[7], torch.tensor([89.3, 81.0]), atol=0.2, rtol=0)
+
+
+@pytest.mark.parametrize("inputs, words", [
+    ({"joints": "right_hand, neck"}, "joints: there is no right_hand; known are nose, neck, .*left_ear"),
+    ({"joints": " , "}, "joints: it is empty; known are nose"),
+    ({"index": 2}, "index is 2, but pose shows 2 people"), ({"pose": "[]"}, "pose is an empty list"),
+    ({"target_pose": write_poses([PoseFrame(120, 80)])}, "target_pose shows nobody in its first frame"),
+])
+def test_what_makes_no_points_is_told_in_a_sentence(run, pose, inputs, words):
+    with pytest.raises(ValueError, match=words):
+        run(AnyonePointsFromPose, **{"pose": pose} | inputs)
+
+
+def test_poses_that_show_too_little(run, two):
+    with pytest.raises(ValueError, match="joints: right wrist, neck cannot be dragged; at least one"):
+        run(AnyonePointsFromPose, pose=lacking(two[0], "right_wrist", "neck"), joints="right_wrist, neck")
+    hand = lacking(two[0], *(name for name in JOINTS if name != "right_wrist"))
+    assert points(run, pose=hand) == [RIGHT]
+    with pytest.raises(ValueError, match="pose shows too little of the person to tell their height"):
+        run(AnyonePointsFromPose, pose=hand, dy=-0.1)
+
+
+RED, BLUE = torch.tensor([235, 50, 45]) / 255, torch.tensor([40, 110, 245]) / 255
+
+
+def test_points_are_drawn_on_every_picture_in_any_form(run):
+    image = torch.stack([torch.full((128, 64, 3), grey / 255) for grey in (50, 150)])
+    (drawn,) = run(AnyoneDrawPoints, image=image, handles="[[10, 20], [30, 60]]", targets="[[50, 100]]").args
+    assert drawn.shape == (2, 512, 256, 3), "small pictures are enlarged"
+    for picture, grey in zip(drawn, image, strict=True):
+        for x, y, colour in ((10, 20, RED), (30, 60, RED), (50, 100, BLUE), (20, 40, torch.ones(3))):
+            assert torch.allclose(picture[4 * y + 2, 4 * x + 2], colour)
+        assert torch.allclose(picture[0, 0], grey[0, 0], atol=1e-6)
+    same = '[{"x": 30, "y": 60}, {"x": 10, "y": 20, "tx": 50, "ty": 100}]'
+    assert torch.equal(run(AnyoneDrawPoints, image=image, handles=same).args[0], drawn)
+
+
+def test_handles_alone_are_drawn_without_targets_or_arrows(run):
+    large = torch.full((1, 600, 500, 3), 0.2)
+    (drawn,) = run(AnyoneDrawPoints, image=large, handles='[{"x": 0.2, "y": 0.5}]').args
+    assert drawn.shape == large.shape and torch.allclose(drawn[0, 300, 100], RED)
+    marked = (drawn[0] - 0.2).abs().amax(-1).gt(0.01).nonzero()
+    assert (marked - torch.tensor([300, 100])).abs().max() < 15
+    assert not torch.isclose(drawn, BLUE).all(-1).any()
+
+
+@pytest.mark.parametrize("inputs, words", [
+    ({"handles": ""}, "handles is empty"), ({"targets": "there"}, "targets should be a text like"),
+    ({"targets": "[[1, 2], [3, 4]]"}, "There are 2 targets but 1 handles"),
+    ({"image": torch.rand(4, 4)}, r"image should be \[batch"),
+])
+def test_what_cannot_be_drawn_is_told_in_a_sentence(run, image, inputs, words):
+    with pytest.raises(ValueError, match=words):
+        run(AnyoneDrawPoints, **{"image": image, "handles": "[[8, 10]]"} | inputs)
