@@ -49,11 +49,15 @@ class Stage(NamedTuple):
 @dataclass(frozen=True)
 class Schedule:
     """Each phase lasts `images` pictures: level `first` alone, then for every further one of the `levels` a
-    phase of fading in and one of stabilising (section 2, appendix A)."""
+    phase of fading in and one of stabilising (section 2, appendix A). Raises ValueError for empty phases."""
 
     levels: int
     images: int = 800_000
     first: int = 0
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError(f"A phase should last at least one picture; got {self.images}.")
 
     def stage(self, seen: int) -> Stage:
         """Where training stands after `seen` pictures."""

@@ -1,7 +1,8 @@
 """Tensor conventions at the border, and the picture arithmetic several systems share.
 
 Graph tensors are `[B,H,W,C]` 0..1 and masks `[B,H,W]` with 1 = change this; inside the library pictures are
-`[B,3,H,W]` float32 and masks `[B,1,H,W]` float32, both ordinary (not inference) tensors, free to change.
+`[B,3,H,W]` float32 and masks `[B,1,H,W]` float32, ordinary (not inference) tensors, free to change, and on
+the CPU, wherever the host keeps its own.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from torch import Tensor
 def image_to_bchw(image: Tensor, name: str = "image") -> Tensor:
     """`[B,H,W,C]` (or one `[H,W,C]`), any float type, 1, 3 or 4 channels -> `[B,3,H,W]` float32, a copy.
 
-    Alpha is dropped. Raises ValueError for another shape, an empty batch, or NaN.
+    From any device to the CPU. Alpha is dropped. Raises ValueError for another shape, an empty batch, or NaN.
     """
     if not isinstance(image, Tensor) or image.ndim not in (3, 4) or image.shape[-1] not in (1, 3, 4):
         found = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
@@ -22,7 +23,8 @@ def image_to_bchw(image: Tensor, name: str = "image") -> Tensor:
     if 0 in batch.shape:
         raise ValueError(f"{name} is empty (shape {list(image.shape)}); connect at least one picture.")
     with torch.inference_mode(False):
-        out = batch[..., :3].float().movedim(-1, 1).clone(memory_format=torch.contiguous_format)  # [B,C,H,W]
+        out = batch.cpu()[..., :3].float().movedim(-1, 1)                          # [B,C,H,W]
+        out = out.clone(memory_format=torch.contiguous_format)
         if not torch.isfinite(out).all():
             raise ValueError(f"{name} holds NaN or infinite values; check the node that made it.")
         return out.expand(-1, 3, -1, -1).contiguous() if out.shape[1] == 1 else out
@@ -34,7 +36,10 @@ def bchw_to_image(picture: Tensor) -> Tensor:
 
 
 def mask_to_bhw(mask: Tensor, name: str = "mask") -> Tensor:
-    """`[H,W]`, `[B,H,W]`, `[B,1,H,W]` or `[B,H,W,1]` -> `[B,H,W]` float32 0..1, a copy. NaN counts as 0."""
+    """`[H,W]`, `[B,H,W]`, `[B,1,H,W]` or `[B,H,W,1]` -> `[B,H,W]` float32 0..1, a copy on the CPU.
+
+    NaN counts as 0. Raises ValueError for anything else.
+    """
     if not isinstance(mask, Tensor) or mask.ndim not in (2, 3, 4) or 0 in mask.shape:
         found = f"shape {list(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
         raise ValueError(f"{name} should be a mask of shape [batch, height, width]; got {found}.")
@@ -43,7 +48,7 @@ def mask_to_bhw(mask: Tensor, name: str = "mask") -> Tensor:
             raise ValueError(f"{name} should have one channel; got shape {list(mask.shape)}.")
         mask = mask[:, 0] if mask.shape[1] == 1 else mask[..., 0]
     with torch.inference_mode(False):
-        out = mask.float().clone()
+        out = mask.cpu().float().clone()
         return torch.nan_to_num(out if out.ndim == 3 else out[None]).clamp(0, 1)
 
 

@@ -36,7 +36,7 @@ from .wires import (
 )
 
 WHEN_STOPPED = ("keep", "cancel")
-LEARNING_RATE = 0.005                                     # suits the embedded generator
+STEPS, LEARNING_RATE = 200, 0.002                         # published; the embedded generator fits them
 
 
 def point_inputs() -> list[io.Input]:
@@ -50,14 +50,13 @@ def point_inputs() -> list[io.Input]:
     ]
 
 
-def loop_inputs(learning_rate: float) -> list[io.Input]:
+def loop_inputs(steps: int, learning_rate: float) -> list[io.Input]:
     return [
-        io.Int.Input("steps", default=100, min=1, max=10000, optional=True,
+        io.Int.Input("steps", default=steps, min=1, max=10000, optional=True,
                      tooltip="At most so many; dragging ends where all handles arrive."),
         io.Float.Input("learning_rate", default=learning_rate, min=0.0001, max=10.0, step=0.0001,
                        optional=True,
-                       tooltip="How far a step goes; higher = faster and rougher. The default suits the "
-                               "embedded weights; for large StyleGAN2s 0.001 to 0.002 is published."),
+                       tooltip="How far a step goes; higher = faster and rougher."),
         io.Combo.Input("space", options=list(SPACES), default="w+", optional=True,
                        tooltip="w+ = every layer changes by itself, goes furthest; w = all in the same way, "
                                "stays more like a person."),
@@ -98,7 +97,7 @@ class AnyoneDrag(io.ComfyNode):
                                       "may change."),
                 io.Int.Input("index", default=0, min=-100000, max=100000, optional=True,
                              tooltip="Which latent, if there are several: 0 = the first, -1 = the last."),
-                *loop_inputs(LEARNING_RATE),
+                *loop_inputs(STEPS, LEARNING_RATE),
                 io.Float.Input("mask_weight", default=20.0, min=0.0, max=10000.0, step=1.0, optional=True,
                                tooltip="How firmly the rest is held."),
                 opt(io.Int.Input("block", default=-1, min=-1, max=8, optional=True,
@@ -122,7 +121,7 @@ class AnyoneDrag(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, generator, latent, handles, targets="", mask=None, index=0, steps=100,
+    def execute(cls, generator, latent, handles, targets="", mask=None, index=0, steps=STEPS,
                 learning_rate=LEARNING_RATE, space="w+", motion_radius=3.0, tracking_radius=12.0,
                 mask_weight=20.0, block=-1, frames=FRAMES, when_stopped="keep"):
         expect_option(space, SPACES, "space")
@@ -175,7 +174,7 @@ class AnyoneDragInpainted(io.ComfyNode):
                                tooltip="How near to a joint a handle takes it along, in heights of the "
                                        "person. 0 = no joints: all handles are dragged through the latent."),
                 *journey_inputs(),
-                *loop_inputs(SETTINGS.learning_rate),
+                *loop_inputs(100, SETTINGS.learning_rate),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The picture with the dragged person."),

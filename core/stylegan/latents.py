@@ -21,12 +21,17 @@ _STARTS = (0, 4, 8)                                       # first rows of coarse
 @dataclass(frozen=True, eq=False)
 class Origin:
     """Where latents come from, as far as it is known: `z` [N,Z], `labels` [N,C] of their classes (C = 0
-    without any), and how w was truncated."""
+    without any), and how w was truncated. Raises ValueError for other shapes."""
 
     z: Tensor
     labels: Tensor
     psi: float = 1.0
     cutoff: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.z.ndim != 2 or self.labels.ndim != 2:
+            raise ValueError("The z and labels of latents should be [batch, numbers]; got tensors of shape "
+                             f"{list(self.z.shape)} and {list(self.labels.shape)}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ Roich et al. 2021, "Pivotal tuning for latent-based editing of real images", arX
 """
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +50,8 @@ def tune(net: GeneratorNet, image: Tensor, pivot: Latent, features: nn.Module,
 
     `image`: [B,H,W,C] 0..1, as for `project.project`; `pivot`: its latents, [B] or one for all. `features`:
     what pictures are compared by; it is moved to the device. The generator itself stays as it is. Raises
-    ValueError for a pivot of another generator or length, and for generators that are tuned already.
+    ValueError for a pivot of another generator or length, for generators that are tuned already, and when
+    numbers overflow.
     """
     settings = settings or TuningSettings()
     if isinstance(net, TunedNet):
@@ -87,6 +89,9 @@ def _learn(generator: Generator, parameters: list[Tensor], ws: Tensor, target: T
             distance = (features(picture) - wanted).square().sum(1).mean()
             loss = settings.pixels * F.mse_loss(picture, target) + settings.perception * distance
         distances.append(distance.item())
+        if not math.isfinite(distances[-1]):
+            raise ValueError(f"Tuning went astray after {step} steps: the picture is no finite numbers any "
+                             f"more; choose a learning rate below {settings.rate:g}.")
         if distance <= settings.enough or step == settings.steps:
             break
         optimiser.zero_grad()

@@ -45,13 +45,15 @@ class PictureSet:
 
 
 def picture_folder(root: Path, classes: bool = False) -> PictureSet:
-    """All pictures in a folder and in folders in it, mixed, so that those held out at the end are like the
-    others. `classes`: the folders directly in it are classes, in the order of their names.
+    """All pictures in a folder and in folders in it, but for hidden ones, mixed, so that those held out at
+    the end are like the others. `classes`: the folders directly in it are classes, in the order of their
+    names.
 
     Raises FileNotFoundError for a folder without pictures, ValueError for a picture without a class.
     """
-    paths = [path for path in sorted(root.rglob("[!.]*"))
-             if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
+    paths = [path for path in sorted(root.rglob("*"))
+             if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+             and not any(part.startswith(".") for part in path.relative_to(root).parts)]
     if not paths:
         raise FileNotFoundError(f"There are no pictures in {root} or in folders in it.")
     names: tuple[str, ...] = ()

@@ -198,6 +198,18 @@ class Scene:
                              "what has to move.")
         return allowed
 
+    def check_handles(self, handles: Tensor, numbers: Sequence[int], movable: Tensor) -> None:
+        """`handles`: [N,2], where w is to pull, and their `numbers` from 0. `movable`: [h,w] of the crop.
+
+        Raises ValueError for those that may not move.
+        """
+        places = inside(to_crop(handles.tolist(), self.crop), self.crop)
+        for number, point, (x, y) in zip(numbers, handles.tolist(), places, strict=True):
+            if not movable[round(y), round(x)]:
+                raise ValueError(f"Handle {number + 1} comes to lie at {_text(point)}, beside the person or "
+                                 "where the mask allows no change; drag it by itself, or paint the mask over "
+                                 "everything that has to move.")
+
     def check_targets(self, targets: Pairs) -> tuple[str, ...]:
         """Remarks. Raises ValueError for targets the network never sees."""
         box, height, width = self.crop.box, *self.crop.mask.shape[1:]
@@ -351,6 +363,7 @@ def drag_inpainted(net: LoadedNet, image: Tensor, people: Sequence[Person], hand
                     feather=feather)
     scene, loose = play.scenes[-1], play.grip.loose
     movable = scene.movable(mask)
+    scene.check_handles(play.grip.carried(play.begin, play.poses[-1])[loose], loose, movable)
     remarks += scene.check_targets(play.end[loose].tolist())
     progress = runtime.progress(len(play.scenes) + (settings.steps + 1 if loose else 0), "dragging a person")
     interrupts, journey = runtime.interrupts if keep else (), None

@@ -35,6 +35,8 @@ def test_a_schedule_starts_at_a_level():
     assert [schedule.stage(seen) for seen in (0, 99, 150, 200, 300)] == [
         (1, 1), (1, 1), (2, 0.5), (2, 1), (2, 1)]
     assert Schedule(9).images == 800_000
+    with pytest.raises(ValueError, match="at least one picture; got 0"):
+        Schedule(3, 0)
 
 
 def test_pictures_are_halved_by_area_and_fade_as_the_networks_do():

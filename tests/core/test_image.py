@@ -1,9 +1,21 @@
-"""Distances in masks, and drawings laid over pictures."""
+"""What comes in, distances in masks, and drawings laid over pictures."""
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 import torch
-from anyone.core.image import distance_to, lay_over
+from anyone.core.image import distance_to, image_to_bchw, lay_over, mask_to_bhw
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+
+def test_what_the_host_keeps_on_its_gpu_comes_to_the_cpu(monkeypatch):
+    """With tensors that only know their shape and device; nobody can look whether they are finite."""
+    monkeypatch.setattr(torch, "isfinite", lambda values: SimpleNamespace(all=lambda: True))
+    with FakeTensorMode():
+        image, mask = torch.empty(1, 8, 9, 3, device="cuda"), torch.empty(1, 8, 9, device="cuda")
+        assert image.device.type == mask.device.type == "cuda"
+        assert image_to_bchw(image).device.type == mask_to_bhw(mask).device.type == "cpu"
 
 
 def test_distances_are_exact_and_each_masks_own():

@@ -93,6 +93,8 @@ def write_lying_array(path):
     (lambda path: save_file({"w_plus": W / 0}, path), "NaN or infinite"),
     (lambda path: save_file({"w_plus": W, "origin.z": W[:1, 0] + 0, "origin.labels": W[:, 0] + 0}, path),
      "2 latents, but z for 1"),
+    (lambda path: save_file({"w_plus": W, "origin.z": W[:, 0, 0] + 0, "origin.labels": W[:, 0] + 0}, path),
+     r"z and labels of latents should be \[batch, numbers\]; got tensors of shape \[2\] and \[2, 3\]"),
     (lambda path: path.write_bytes(b"hello"), "cannot be used as a latent"),
     (lambda path: path.write_bytes(b""), "is empty"),
 ])

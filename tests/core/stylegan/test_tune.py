@@ -130,6 +130,8 @@ def test_several_pictures_learn_together_and_bad_inputs_are_refused(learned):
         tune(tuned, image, pivot, Pixels(), runtime=CPU)
     with pytest.raises(ValueError, match="at least one step"):
         TuningSettings(steps=0)
+    with pytest.raises(ValueError, match="went astray after .* steps: .* a learning rate below 1e[+]20"):
+        tune(net, image, pivot, Pixels(), TuningSettings(rate=1e20), runtime=CPU)
     assert unchanged(net, before)
 
 

@@ -70,6 +70,7 @@ def test_photographs_stand_upright(tmp_path):
 def test_folders_are_classes_when_asked(tmp_path):
     for number in range(6):
         save(tmp_path / "set" / ("light" if number % 2 else "dark") / "more" / f"{number}.png", 40 * number)
+    save(tmp_path / "set" / ".thumbnails" / "0.png", 10)
     assert run(tmp_path, "--classes") == 0
     pool = Pool(tmp_path / "pool")
     labels = pool.take(torch.arange(6))["label"]

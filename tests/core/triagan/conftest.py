@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from anyone.core.people import Person
 from anyone.core.triagan.network import Config, Generator
 from anyone.core.triagan.pose_input import joint_map, network_input
 
+SIZE = 160, 200                                           # of pictures with people
 TINY = {"dims": (8, 12, 16), "height": 36, "width": 20, "z": 10, "w": 12}
 
 
@@ -47,4 +49,30 @@ def make_planes():
         return network_input(picture * mask, mask, person if config.use_segmentation else None,
                              keypoints[:, :config.keypoint_channels],
                              joint_map(keypoints, height, width) if config.use_joint_map else None)
+    return make
+
+
+@pytest.fixture(scope="session")
+def person():
+    """(top, left, height, width) -> somebody with random joints in a picture of 160x200."""
+    def make(top, left, height=60, width=30):
+        mask = torch.zeros(SIZE, dtype=torch.bool)
+        mask[top:top + height, left:left + width] = True
+        rng = torch.Generator().manual_seed(top * 1000 + left)
+        xy = torch.rand(17, 2, generator=rng) * torch.tensor([width, height]) + torch.tensor([left, top])
+        return Person(mask, torch.cat([xy, torch.ones(17, 1)], 1))
+    return make
+
+
+@pytest.fixture(scope="session")
+def pair(person):
+    """Two people whose boxes do not meet."""
+    return [person(20, 20), person(60, 140, 70, 32)]
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """(batch) -> pictures of noise, 160x200."""
+    def make(batch=1):
+        return torch.rand(batch, *SIZE, 3, generator=torch.Generator().manual_seed(5))
     return make

@@ -7,7 +7,7 @@ import pytest
 import torch
 from anyone.core.checkpoints.system import LoadedNet
 from anyone.core.drag import Box, DragSettings, Session
-from anyone.core.people import CropSettings, Person, crop_person, person_box
+from anyone.core.people import CropSettings, crop_person, person_box
 from anyone.core.runtime import Interrupted, Progress, Runtime
 from anyone.core.triagan.drag import DragSource, drag_inpainted, to_crop, to_picture
 from anyone.core.triagan.fast import FastGenerator
@@ -23,19 +23,6 @@ CONFIGS = {
 FREE = DragSettings(steps=8, learning_rate=0.05, motion_radius=30, tracking_radius=60, mask_weight=1)
 
 
-def person(top, left, height=60, width=30):
-    mask = torch.zeros(SIZE, dtype=torch.bool)
-    mask[top:top + height, left:left + width] = True
-    rng = torch.Generator().manual_seed(top * 1000 + left)
-    xy = torch.rand(17, 2, generator=rng) * torch.tensor([width, height]) + torch.tensor([left, top])
-    return Person(mask, torch.cat([xy, torch.ones(17, 1)], 1))
-
-
-def picture(batch=1):
-    return torch.rand(batch, *SIZE, 3, generator=torch.Generator().manual_seed(5))
-
-
-PAIR = [person(20, 20), person(60, 140, 70, 32)]          # boxes do not meet
 HANDLES, TARGETS = [(150, 80)], [(158, 105)]              # on the second of them
 
 
@@ -45,9 +32,9 @@ def net(make_generator):
 
 
 @pytest.fixture
-def run(net):
+def run(net, pair, picture):
     """Drags the second of the pair through w; keyword arguments as those of `drag_inpainted`."""
-    def drag(image=None, people=PAIR, handles=HANDLES, targets=TARGETS, **options):
+    def drag(image=None, people=pair, handles=HANDLES, targets=TARGETS, **options):
         options = {"settings": FREE, "joint_radius": 0, "runtime": Runtime("cpu")} | options
         return drag_inpainted(net, picture() if image is None else image, people, handles, targets, **options)
     return drag
@@ -67,11 +54,11 @@ class Impatient(Runtime):
 
 
 @pytest.fixture
-def make_source(make_generator):
+def make_source(make_generator, pair, picture):
     """(changes of the config, block) -> the plain generator, and a source that starts from a random w."""
     def make(changes, block=None):
         plain = make_generator(**changes)
-        config, one = plain.config, PAIR[1]
+        config, one = plain.config, pair[1]
         settings = CropSettings(height=config.height, width=config.width)
         crop = crop_person(picture()[0].movedim(-1, 0), one, person_box(one.mask, settings), settings)
         return plain, DragSource(FastGenerator(plain), crop, torch.randn(1, config.w), block)
@@ -119,9 +106,9 @@ def test_one_w_per_layer_or_one_for_all(make_generator):
     torch.testing.assert_close(table[3:], fast.styles(w)[1, 3:])
 
 
-def test_the_journey_starts_where_inpainting_ends(net, run):
+def test_the_journey_starts_where_inpainting_ends(net, run, pair, picture):
     image = picture()
-    expected, mask = inpaint(net, image, [PAIR], seed=4, runtime=Runtime("cpu"))
+    expected, mask = inpaint(net, image, [pair], seed=4, runtime=Runtime("cpu"))
     dragged = run(image, seed=4)
     second = dragged.mask[0] > 0
     assert torch.equal(second, (mask[0] > 0) & (torch.arange(SIZE[1]) > 120))
@@ -131,7 +118,7 @@ def test_the_journey_starts_where_inpainting_ends(net, run):
     assert (again - expected[0])[second].abs().mean() < 0.05                       # the crop's rim is softer
 
 
-def test_everything_outside_the_hole_is_bit_identical(run):
+def test_everything_outside_the_hole_is_bit_identical(run, pair, picture):
     image = picture() * 1.5 - 0.2                         # stray values outside 0..1 survive too
     dragged = run(image, feather=3)
     kept = dragged.mask[0] == 0
@@ -139,7 +126,7 @@ def test_everything_outside_the_hole_is_bit_identical(run):
         assert torch.equal(frame[kept], image[0][kept])
     assert torch.equal(dragged.picture[0], dragged.frames[-1])
     assert (dragged.frames[-1] - dragged.frames[0])[~kept].abs().mean() > 0.01
-    assert PAIR[1].mask[~kept].sum() > 0.9 * PAIR[1].mask.sum() and kept[PAIR[0].mask].all()
+    assert pair[1].mask[~kept].sum() > 0.9 * pair[1].mask.sum() and kept[pair[0].mask].all()
 
 
 @pytest.mark.parametrize(("space", "learning_rate"), [("w", 0.2), ("w+", 0.05)])
@@ -195,7 +182,7 @@ def test_a_mask_holds_the_rest_of_the_hole(run):
     assert changes[1] < 0.7 * changes[0]
 
 
-def test_of_people_above_each_other_the_upper_is_dragged(run):
+def test_of_people_above_each_other_the_upper_is_dragged(run, person):
     small, large = person(40, 60, 50, 30), person(30, 50, 100, 60)
     for people in ([small, large], [large, small]):       # the larger one is painted last
         dragged = run(people=people, handles=[(75, 60)], targets=[(80, 70)])
@@ -239,7 +226,7 @@ def test_spare_handles_and_targets_outside_the_hole_are_remarked(run):
     assert dragged.report().endswith(dragged.remarks[0])
 
 
-def test_what_cannot_be_dragged(run, make_source, net):
+def test_what_cannot_be_dragged(run, make_source, person, pair, picture):
     cases = [
         ({"people": []}, "nobody to drag"),
         ({"people": [person(0, 0, 8, 5)]}, "all too small to paint"),
@@ -262,5 +249,5 @@ def test_what_cannot_be_dragged(run, make_source, net):
     with pytest.raises(ValueError, match="decoder level 2, .* with 3 levels has them for levels 0 to 1"):
         make_source({}, 2)
     with pytest.raises(ValueError, match="not a TriA-GAN"):
-        drag_inpainted(LoadedNet(torch.nn.Identity(), SYSTEM, "x"), picture(), PAIR, HANDLES, TARGETS,
+        drag_inpainted(LoadedNet(torch.nn.Identity(), SYSTEM, "x"), picture(), pair, HANDLES, TARGETS,
                        runtime=Runtime("cpu"))

@@ -120,6 +120,12 @@ def test_loose_handles_are_carried_by_the_body(run):
     assert at(dragged.pose, "left_ankle").tolist() == pytest.approx(POINTS["left_ankle"], abs=1e-3)
 
 
+def test_loose_handles_that_are_carried_off_the_person_are_told_before_anything_is_painted(run):
+    forearm = (103, 88)                                   # goes with the wrist, and ends above the hand
+    with pytest.raises(ValueError, match=r"Handle 2 comes to lie at \(138, 17\), beside the person"):
+        run(handles=[HAND, forearm], targets=[UP, BESIDE], joint_radius=0.03, runtime=None)
+
+
 def test_a_stop_keeps_the_frames_so_far(run):
     class Impatient(Runtime):
         asked = 0
