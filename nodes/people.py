@@ -207,9 +207,9 @@ class AnyonePastePerson(io.ComfyNode):
                 io.Float.Input("feather", default=0.0, min=0.0, max=256.0, step=0.5, optional=True,
                                tooltip="Softens the seam by so many pixels of the picture; 0 = a hard edge."),
                 io.Mask.Input("mask", optional=True,
-                              tooltip="On result: 1 = what to paste besides the crop's own mask, such as the "
-                                      "person as Detect People finds them there. Of people aligned on a "
-                                      "plain background it is all that is pasted."),
+                              tooltip="On result: 1 = what to paste besides the crop's own mask. Of people "
+                                      "from Align Person: where they are now, as Detect People finds them; "
+                                      "the old ones vanish."),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The pictures with the changed people.")],
             search_aliases=["stitch", "uncrop", "paste back"],

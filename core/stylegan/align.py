@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..image import distance_to, fit_mask, resize
+from ..people.background import without_person
 from ..people.boxes import tight_box
 from ..people.detail import colours_of
-from ..people.frame import Frame, clean_rim
+from ..people.frame import Frame, clean_rim, smoothed
 from ..people.silhouette import Silhouette
 from ..pose import JOINTS, Pose
 
@@ -35,6 +36,10 @@ class Aligned:
     def opacity(self) -> Tensor:
         """[h,w] 0..1: the mask, or else everything."""
         return torch.ones_like(self.picture[0]) if self.mask is None else self.mask
+
+    def share(self, photograph: Tensor) -> Tensor:
+        """[H,W] 0..1: the person in every pixel of the photograph."""
+        return lay_back(photograph, self.picture, self.frame, self.opacity)[1]
 
 
 def align_person(picture: Tensor, pose: Pose, mask: Tensor | None, height: int, width: int,
@@ -133,18 +138,17 @@ def paste_aligned(photograph: Tensor, drawn: Tensor, aligned: Aligned, mask: Ten
                   feather: float = 0.0) -> Tensor:
     """What became of an aligned person, [3,h,w] 0..1 of any size, over the photograph [3,H,W].
 
-    `mask`: [h,w] 0..1, where the person is now. It counts as well as the mask they were aligned with, so that
-    what was drawn behind a moved limb covers the limb of the photograph; but alone on a plain background,
-    which nobody wants there, nor in the person's rim. `feather`: as for `lay_back`.
+    `mask`: [h,w] 0..1, where the person is now; then what was behind the old one is guessed, so that nothing
+    of a moved limb is left. Without it they are where they were. `feather`: as for `lay_back`.
     """
     height = drawn.shape[1]
     width = max(1, round(height * aligned.frame.width / aligned.frame.height))
     frame = replace(aligned.frame, pixel=aligned.frame.pixel * aligned.frame.height / height, height=height,
                     width=width)
     opacity = fit_mask(aligned.opacity if mask is None else mask, height, width)[0]
-    if mask is not None and not aligned.plain:
-        opacity = opacity.maximum(fit_mask(aligned.opacity, height, width)[0])     # [h,w]
     drawn = resize(drawn[None], height, width)[0]
-    if aligned.plain:
+    if mask is not None and aligned.mask is not None:
+        photograph = without_person(photograph, aligned.share(photograph) > 0)
+    if mask is not None or aligned.plain:
         drawn = clean_rim(drawn, opacity)
-    return lay_back(photograph, drawn, frame, opacity, feather)[0]
+    return lay_back(photograph, drawn, frame, opacity if mask is None else smoothed(opacity), feather)[0]
