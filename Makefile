@@ -50,7 +50,9 @@ DEFORMABLE := run.py train deformable --data runs/pools/pairs --widths 32,64,128
 
 PG2 := run.py train pg2 --data runs/pools/pairs --batch 8 --channels 24 --adversarial-weight 0 --ema-images 600 --bf16 --resume
 
-train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, into runs/ (5 hours on a CPU core)
+STYLEGAN := run.py train stylegan --data runs/pools/pairs --preset shhq --mapping 2 --widest 128 --latent 256 --bf16 --resume
+
+train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, into runs/ (7 hours on a CPU core)
 	@$(BIN)/python run.py people --out runs/pools/tall --count 6656 --size 144x80
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-36 --size 36x20 --budget 8m --lr 1e-2
 	@$(BIN)/python $(TRIAGAN) --out runs/triagan-72 --size 72x40 --budget 14m --lr 1e-2 \
@@ -69,6 +71,14 @@ train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, in
 	@$(BIN)/python $(DEFORMABLE) --out runs/deformable --steps 366 --batch 16 --muon 0.01 --ema-images 800 \
 		--pixel 30 --nearest 0.5 --grow runs/deformable-128/deformable.safetensors
 	@$(BIN)/python $(PG2) --out runs/pg2 --steps 2683 --muon 0.01 --stage2-from 0.54
+	@$(BIN)/python $(STYLEGAN) --out runs/stylegan-32 --size 32x16 --base 2048 --steps 6942 --batch 16 --informed-until 1 \
+		--informed-rate 0.04
+	@$(BIN)/python $(STYLEGAN) --out runs/stylegan-64 --size 64x32 --base 3072 --steps 7290 --batch 16 --informed-until 1 \
+		--informed-rate 0.03 --start runs/stylegan-32/stylegan.safetensors
+	@$(BIN)/python $(STYLEGAN) --out runs/stylegan-128 --size 128x64 --base 3072 --steps 8918 --batch 8 --informed-until 1 \
+		--start runs/stylegan-64/stylegan.safetensors
+	@$(BIN)/python $(STYLEGAN) --out runs/stylegan --size 128x64 --base 3072 --steps 560 --batch 8 --informed-until 0.0001 \
+		--ema-images 2000 --spread 0.46 --start runs/stylegan-128/stylegan.safetensors
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache

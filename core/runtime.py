@@ -7,12 +7,14 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Item = TypeVar("Item")
 
 
 class Interrupted(Exception):
@@ -31,6 +33,12 @@ class Progress:
         self._runtime.check_interrupt()
         self.done = min(self.total, self.done + steps)
         self.show(preview)
+
+    def each(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items; each is a step, done when the next one is asked for."""
+        for item in items:
+            yield item
+            self.update()
 
     def show(self, preview: Tensor | None) -> None:
         """Nothing by default; hosts and `TerminalProgress` draw something."""

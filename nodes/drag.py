@@ -79,6 +79,14 @@ def journey_inputs() -> list[io.Input]:
     ]
 
 
+def told_outputs() -> list[io.Output]:
+    return [
+        io.String.Output(display_name="points",
+                         tooltip="Where the handles are now, and their targets: the handles of a next drag."),
+        io.String.Output(display_name="report", tooltip="How far it got, in words."),
+    ]
+
+
 class AnyoneDrag(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -112,10 +120,7 @@ class AnyoneDrag(io.ComfyNode):
                 io.Image.Output(display_name="frames", tooltip="The journey, from the start to the end."),
                 LATENT.Output(display_name="history",
                               tooltip="The latents of frames: any of them can be dragged on, by its index."),
-                io.String.Output(display_name="points",
-                                 tooltip="Where the handles are now, and their targets: the handles of a "
-                                         "next drag."),
-                io.String.Output(display_name="report", tooltip="How far it got, in words."),
+                *told_outputs(),
             ],
             search_aliases=["draggan", "drag your gan", "point dragging", "move arm", "stylegan2 edit"],
         )
@@ -137,7 +142,7 @@ class AnyoneDrag(io.ComfyNode):
         seen, journey = send(dragged.frames), dragged.journey
         report = journey.report()
         return io.NodeOutput(dragged.history.taken([-1]), seen[-1:], seen, dragged.history,
-                             write_drag(journey.steps[-1].handles, journey.targets), report,
+                             write_drag(journey.steps[-1].handles, journey.targets, width, height), report,
                              ui={"text": [report]})
 
 
@@ -182,10 +187,7 @@ class AnyoneDragInpainted(io.ComfyNode):
                                tooltip="1 = painted in any frame; all else is as it was."),
                 io.Image.Output(display_name="frames", tooltip="The journey, from the start to the end."),
                 POSE.Output(display_name="pose", tooltip="How the dragged person stands at the end."),
-                io.String.Output(display_name="points",
-                                 tooltip="Where the handles are now, and their targets: the handles of a "
-                                         "next drag."),
-                io.String.Output(display_name="report", tooltip="How far it got, in words."),
+                *told_outputs(),
             ],
             search_aliases=["draggan", "move arm", "raise arm", "inverse kinematics", "triagan"],
         )
@@ -211,7 +213,7 @@ class AnyoneDragInpainted(io.ComfyNode):
         return io.NodeOutput(
             send(dragged.picture), send(dragged.mask), send(dragged.frames),
             write_poses([PoseFrame(width, height, (dragged.pose,))]),
-            write_drag(dragged.found, dragged.targets), report, ui={"text": [report]})
+            write_drag(dragged.found, dragged.targets, width, height), report, ui={"text": [report]})
 
 
 class AnyonePointsFromPose(io.ComfyNode):
@@ -258,8 +260,8 @@ class AnyonePointsFromPose(io.ComfyNode):
         person = numbered(pose, "pose", index)
         aim = person if target_pose is None else fit_pose(numbered(target_pose, "target_pose", index),
                                                           person.width, person.height)
-        handles, targets = person.keypoints - 0.5, aim.keypoints - 0.5          # whole numbers are centres
-        inside = ((handles >= 0) & (handles < torch.tensor([person.width, person.height]))).all(1)
+        canvas = torch.tensor([person.width, person.height])
+        inside = ((person.keypoints >= 0) & (person.keypoints < canvas)).all(1)
         usable = inside & person.present & aim.present                                              # [18]
         taken = [joint for joint in wanted if usable[joint]]
         if not taken:
@@ -268,7 +270,8 @@ class AnyonePointsFromPose(io.ComfyNode):
         note = f"Handles: {in_words(taken)}."
         if left := [joint for joint in wanted if joint not in taken]:
             note += f" Left out, not seen or outside the picture: {in_words(left)}."
-        text = write_drag(handles[taken], targets[taken] + way(person, dx, dy))
+        handles, targets = person.keypoints - 0.5, aim.keypoints - 0.5          # whole numbers are centres
+        text = write_drag(handles[taken], targets[taken] + way(person, dx, dy), person.width, person.height)
         return io.NodeOutput(text, note, ui={"text": [note]})
 
 

@@ -129,7 +129,7 @@ class Carrier(nn.Module):
 
 
 class HostProgress(Progress):
-    """ComfyUI's bar, with small previews a few times a second."""
+    """ComfyUI's bar, with small previews a few times a second, and the last one, which the node keeps."""
 
     def __init__(self, total: int, runtime: Runtime, label: str = "") -> None:
         super().__init__(total, runtime, label)
@@ -137,8 +137,8 @@ class HostProgress(Progress):
         self._shown = 0.0
 
     def show(self, preview: Tensor | None) -> None:
-        shown = None
-        if preview is not None and time.monotonic() - self._shown >= PREVIEW_SECONDS:
+        shown, last = None, self.done >= self.total
+        if preview is not None and (last or time.monotonic() - self._shown >= PREVIEW_SECONDS):
             self._shown = time.monotonic()
             shown = ("JPEG", small_picture(preview), PREVIEW_SIDE)
         self._bar.update_absolute(self.done, self.total, shown)

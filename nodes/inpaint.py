@@ -66,7 +66,7 @@ class AnyoneInpaintPerson(io.ComfyNode):
         pictures, painted = inpaint(
             net, bchw_to_image(subjects.pictures), subjects.people, seed=seed, truncation=truncation_mode,
             strength=truncation_psi, feather=feather, half=half_precision, runtime=host.runtime())
-        note = " ".join([subjects.note, *skipped_note(subjects.people, painted)])
+        note = " ".join([subjects.note(), *skipped_note(subjects.people, painted)])
         return io.NodeOutput(send(pictures), send(painted), write_poses(subjects.frames), note,
                              ui={"text": [note]})
 

@@ -93,7 +93,7 @@ class AnyoneAlignPerson(io.ComfyNode):
         size = generator_of(expect_generator(generator)).config.size(-1)
         subjects = find_subjects(image, mask, pose, detector)
         people, frames, problems = align_people(subjects, index, size, BACKGROUNDS[background])
-        note = " ".join([subjects.note, *problems])
+        note = " ".join([subjects.note("cut to its middle"), *problems])
         return io.NodeOutput(
             send_picture(torch.stack([one.picture for one in people])),
             send(torch.stack([one.opacity for one in people])), write_poses(frames),

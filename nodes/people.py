@@ -187,8 +187,8 @@ class AnyoneCropPerson(io.ComfyNode):
         frames = [crop_frame(crop, height, width) for crop in crops]
         return io.NodeOutput(send_picture(torch.stack([crop.image for crop in crops])),
                              send(torch.cat([crop.mask for crop in crops])), write_poses(frames),
-                             CropBatch(tuple(crops), *subjects.pictures.shape[-2:]), subjects.note,
-                             ui={"text": [subjects.note]})
+                             CropBatch(tuple(crops), *subjects.pictures.shape[-2:]), subjects.note(),
+                             ui={"text": [subjects.note()]})
 
 
 class AnyonePastePerson(io.ComfyNode):

@@ -83,7 +83,7 @@ class AnyoneParseRegions(io.ComfyNode):
         for labels, inside in zip(regions.labels, allowed, strict=True):
             if inside is not None:
                 labels[~inside] = 0
-        note = f"{subjects.note} {faces_note(subjects.frames)}" if kind == "face" else subjects.note
+        note = f"{subjects.note()} {faces_note(subjects.frames)}" if kind == "face" else subjects.note()
         return io.NodeOutput(regions, send((regions.labels > 0).float()), note, ui={"text": [note]})
 
 

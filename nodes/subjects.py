@@ -18,6 +18,7 @@ from .wires import cycled, expect_net, read_frames
 
 VISIBLE = 0.3                                              # joints below this score count as missing
 MEANT = 0.1                                                # of a detected person, for a mask to mean them
+UNCHANGED = "unchanged"                                    # what most nodes leave a picture without people
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +30,20 @@ class Subjects:
     frames: list[PoseFrame]
     found: list[Detection] | None                          # what the detector said, where it was asked
 
-    @property
-    def note(self) -> str:
+    def note(self, otherwise: str = UNCHANGED) -> str:
+        """As `found_note`, and what the poses have to say."""
         reasons = {frame.note for frame in self.frames if frame.note}
-        return " ".join([found_note([len(people) for people in self.people]), *sorted(reasons)])
+        counts = [len(people) for people in self.people]
+        return " ".join([found_note(counts, otherwise), *sorted(reasons)])
 
 
-def found_note(counts: list[int]) -> str:
-    """How many people each picture has, in a sentence or two."""
+def found_note(counts: list[int], otherwise: str = UNCHANGED) -> str:
+    """How many people each picture has, in a sentence or two. `otherwise`: what one without people is."""
     total, empty = sum(counts), [str(i + 1) for i, count in enumerate(counts) if not count]
     if not total:
-        return "No person found; the picture is unchanged."
+        return f"No person found; the picture is {otherwise}."
     found = f"{total} {'person' if total == 1 else 'people'} found."
-    return found if not empty else f"{found} Nobody in picture {', '.join(empty)}, which stays unchanged."
+    return found if not empty else f"{found} Nobody in picture {', '.join(empty)}, which is {otherwise}."
 
 
 def find_subjects(image: Tensor, mask: Tensor | None, pose: Any, detector: Any,

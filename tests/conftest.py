@@ -145,6 +145,24 @@ def model(model_file):
 
 
 @pytest.fixture
+def impatient(tmp_path):
+    """impatient(n): the runtime of somebody who stops at the n-th occasion."""
+    from anyone.core.runtime import Interrupted, Runtime
+
+    class Impatient(Runtime):
+        def __init__(self, moment):
+            super().__init__("cpu", tmp_path)
+            self.left = moment
+
+        def check_interrupt(self):
+            self.left -= 1
+            if not self.left:
+                raise Interrupted
+
+    return Impatient
+
+
+@pytest.fixture
 def no_network(monkeypatch):
     """Fails the test that opens a connection or looks up a name."""
     def refuse(*args, **kwargs):

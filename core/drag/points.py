@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..people import parse_points, read_points
@@ -40,11 +41,17 @@ def read_ways(handles: Any, targets: Any, width: int, height: int) -> tuple[Tens
     return points[:len(starts)], points[len(starts):]
 
 
-def write_drag(handles: Tensor, targets: Tensor) -> str:
-    """[N,2] and [N,2], x and y in pixels -> the text of both in one."""
-    pairs = zip(handles.tolist(), targets.tolist(), strict=True)
-    return json.dumps([{"x": _number(x), "y": _number(y), "tx": _number(tx), "ty": _number(ty)}
-                       for (x, y), (tx, ty) in pairs])
+def write_drag(handles: Tensor, targets: Tensor, width: int, height: int) -> str:
+    """[N,2] and [N,2], x and y in pixels of a picture of that size -> the text of both in one.
+
+    Made to be dragged on: handles beside the picture go to the nearest place in it.
+    """
+    handles = handles.clamp(min=0).minimum(torch.tensor([width - 1, height - 1]))
+    points = torch.cat([handles, targets], 1)                                      # [N,4]
+    if ((points >= 0) & (points <= 1)).all():             # fractions would count as shares of the picture
+        points = points.round()
+    return json.dumps([dict(zip(("x", "y", "tx", "ty"), map(_number, row), strict=True))
+                       for row in points.tolist()])
 
 
 def _number(value: float) -> float:

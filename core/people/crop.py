@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,16 +21,22 @@ def crop_person(image: Tensor, person: Person, box: CropBox, settings: CropSetti
     if person.mask.shape != image.shape[1:]:
         raise ValueError(f"The person's mask is {_size(person.mask)} but the picture {_size(image)}; "
                          f"resize one of them.")
+    return crop_onto(crop_picture(image, box, settings), person, box, settings)
+
+
+def crop_onto(pixels: Tensor, person: Person, box: CropBox, settings: CropSettings) -> PersonCrop:
+    """As `crop_person`, on what `crop_picture` made: a picture that several share is cut only once."""
     size = settings.height, settings.width
-    pixels = _crop_image(image, box, *size)                                                # [3,h,w]
-    segmentation = resize_nearest(_cut(person.mask[None].float(), box), *size)             # [1,h,w]
-    hole = _hole(segmentation, box, image, settings)
-    inside = box.clipped(*image.shape[1:])
+    segmentation = resize_nearest(_cut(person.mask[None], box).float(), *size)             # [1,h,w]
+    hole = _hole(segmentation, box, person.mask.shape, settings)
+    inside = box.clipped(*person.mask.shape)
     outline = person.mask[None, inside.y0:inside.y1, inside.x0:inside.x1]                  # [1,h',w']
     return PersonCrop(box, pixels, hole, segmentation, _crop_keypoints(person.keypoints, box), outline)
 
 
-def _crop_image(image: Tensor, box: CropBox, height: int, width: int) -> Tensor:
+def crop_picture(image: Tensor, box: CropBox, settings: CropSettings) -> Tensor:
+    """[3,H,W] 0..1 -> what is in the box, [3,h,w] at the network's size."""
+    height, width = settings.height, settings.width
     pixels = (_cut(image, box).float() * 255).round()
     # Published quirk: of a box that leaves the picture, only the part inside counts here.
     inside = box.clipped(*image.shape[1:])
@@ -47,12 +54,12 @@ def _cut(planes: Tensor, box: CropBox) -> Tensor:
     return out
 
 
-def _hole(segmentation: Tensor, box: CropBox, image: Tensor, settings: CropSettings) -> Tensor:
+def _hole(segmentation: Tensor, box: CropBox, picture: Sequence[int], settings: CropSettings) -> Tensor:
     """The person, dilated, but not into the part of the crop that lies outside the picture."""
     height, width = segmentation.shape[1:]
     hole = dilate(segmentation, int(math.sqrt(height * width) * settings.dilation))
-    rows = _inner_range(box.y0, box.y1, image.shape[1], height)
-    columns = _inner_range(box.x0, box.x1, image.shape[2], width)
+    rows = _inner_range(box.y0, box.y1, picture[0], height)
+    columns = _inner_range(box.x0, box.x1, picture[1], width)
     out = torch.zeros_like(hole)
     out[:, rows, columns] = hole[:, rows, columns]
     return out

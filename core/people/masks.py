@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,26 +28,27 @@ def mask_from_pose(pose: Pose, height: int, width: int) -> Tensor:
     return _drawn(torch.zeros(height, width, dtype=torch.bool), body)
 
 
-def moved_masks(mask: Tensor, start: Pose, ends: Sequence[Pose]) -> list[Tensor]:
+def moved_masks(mask: Tensor, start: Pose, ends: Sequence[Pose]) -> Iterator[Tensor]:
     """[H,W] bool, how a person's mask changes as they move from `start` to each of `ends`.
 
     The parts of the body that move anywhere are drawn anew in each pose; the rest stays, with hair and
-    clothes, and so does the mask where nothing has moved yet. Poses are scaled to the picture.
+    clothes, and so does the mask where nothing has moved yet. Poses are scaled to the picture. Each is drawn
+    when it is asked for.
     """
     height, width = mask.shape
     old = Silhouette(start.scaled(width, height))
     bodies = [Silhouette(end.scaled(width, height), old.scale) for end in ends]
     if any(len(body.capsules) != len(old.capsules) for body in bodies):            # parts left the picture
-        return [mask if torch.equal(body.capsules, old.capsules) else _drawn(torch.zeros_like(mask), body)
-                for body in bodies]
+        return (mask if torch.equal(body.capsules, old.capsules) else _drawn(torch.zeros_like(mask), body)
+                for body in bodies)
     changes = [(body.capsules[:, :4] - old.capsules[:, :4]).abs().amax(1) > _STILL for body in bodies]
     moving = torch.stack(changes).any(0)                                           # [K]
     window = _window(old, height, width)
     limbs, others = (_fine_distance(old, window, chosen) for chosen in (moving, ~moving))
     rest = mask.clone()
     rest[window.y0:window.y1, window.x0:window.x1] &= others <= limbs
-    return [_drawn(rest, body, moving) if change.any() else mask
-            for body, change in zip(bodies, changes, strict=True)]
+    return (_drawn(rest, body, moving) if change.any() else mask
+            for body, change in zip(bodies, changes, strict=True))
 
 
 def _drawn(mask: Tensor, body: Silhouette, chosen: Tensor | slice = ALL) -> Tensor:

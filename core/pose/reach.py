@@ -73,7 +73,7 @@ def _move_limb(limb: tuple[int, ...], old: Sequence[complex], new: list[complex]
         if end in wanted:
             new[end] = new[middle] + _limited(wanted[end] - new[middle], longest[1])
     elif end in wanted:
-        way = _limited(wanted[end] - new[root], sum(longest)) or (upper + lower) * 1e-3
+        way = _limited(wanted[end] - new[root], sum(longest)) or (upper + lower) * 1e-3 or 1e-3 + 0j
         side = _side(upper, lower, way, _outwards(limb, old))
         new[end] = new[root] + way
         new[middle] = new[root] + _elbow(way, abs(upper), abs(lower), side)

@@ -79,17 +79,17 @@ def apply(latent: Latent, directions: Directions, strengths: Sequence[float],
     """The latents moved along the first directions, by `strengths` standard deviations each. `layers`: rows
     of w+ that move, by default all.
 
-    Raises ValueError for directions of another generator, and for more strengths than directions.
+    Raises ValueError for directions of another generator, and for strengths other than 0 beyond the last one.
     """
     if latent.w_plus.shape[2] != directions.vectors.shape[1] or latent.identity not in (
             "", directions.identity):
         raise ValueError(f"The directions were found for {directions.generator}, but the latent belongs to "
                          f"{latent.generator}; find them for the same generator.")
-    if len(strengths) > len(directions.vectors):
-        raise ValueError(f"There are {len(directions.vectors)} directions; got strengths for "
-                         f"{len(strengths)}.")
-    used = len(strengths)
-    amounts = torch.tensor(list(strengths)) * directions.deviations[:used]
+    used = 1 + max((number for number, strength in enumerate(strengths) if strength), default=-1)
+    if used > len(directions.vectors):
+        raise ValueError(f"There are {len(directions.vectors)} directions, counted from 0; got a strength "
+                         f"for direction {used - 1}.")
+    amounts = torch.tensor(list(strengths[:used])) * directions.deviations[:used]
     moved, rows = latent.w_plus.clone(), slice(None) if layers is None else list(layers)
     moved[:, rows] += amounts @ directions.vectors[:used]
     return latent.edited(moved)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -138,21 +138,34 @@ def render(net: GeneratorNet, latent: Latent, noise: str = CONST, seed: int = 0,
     progress, pictures = runtime.progress(len(latent), "drawing latents"), []
     config = generator_of(net).config
     with lend(net, runtime, memory_of(config) * min(BATCH, len(latent))) as (module, device):
+        def draw(ws: Tensor, first: int) -> Tensor:
+            rng = torch.Generator().manual_seed((seed + first) % 2**63)
+            return to_image(module.picture(ws.to(device), noise, rng))
+
         # Alone on a CPU, so that pixels there cannot depend on the company; and alone with their own noise.
-        batch, done = 1 if device.type == "cpu" or noise == RANDOM else BATCH, 0
-        while done < len(latent):
-            ws = latent.w_plus[done:done + batch].to(device)
-            try:
-                drawn = module.picture(ws, noise, torch.Generator().manual_seed((seed + done) % 2**63))
-            except Exception as error:
-                if len(ws) == 1 or not runtime.is_oom(error):
-                    raise
-                batch = len(ws) // 2
-                continue
-            pictures.append(to_image(drawn))
-            done += len(ws)
-            progress.update(len(ws), preview=pictures[-1][-1])
+        batch = 1 if device.type == "cpu" or noise == RANDOM else BATCH
+        for drawn in in_batches(draw, latent.w_plus, batch, runtime):
+            pictures.append(drawn)
+            progress.update(len(drawn), preview=drawn[-1])
     return torch.cat(pictures)
+
+
+def in_batches(draw: Callable[[Tensor, int], Tensor], rows: Tensor, batch: int,
+               runtime: Runtime) -> Iterator[Tensor]:
+    """What `draw` makes of some rows, which begin at that number, until all are done: `batch` at a time, half
+    as many from where memory runs out."""
+    done = 0
+    while done < len(rows):
+        part = rows[done:done + batch]
+        try:
+            drawn = draw(part, done)
+        except Exception as error:
+            if len(part) == 1 or not runtime.is_oom(error):
+                raise
+            batch = len(part) // 2
+            continue
+        yield drawn
+        done += len(part)
 
 
 def to_image(drawn: Tensor) -> Tensor:

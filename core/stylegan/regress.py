@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..image import image_to_bchw
 from ..runtime import Runtime
-from .infer import BATCH, GeneratorNet, generator_of, lend, memory_of, sample_w, to_image
+from .infer import BATCH, GeneratorNet, generator_of, in_batches, lend, memory_of, sample_w, to_image
 from .latents import Latent, identity_of
 from .project import fit_target
 
@@ -58,16 +58,20 @@ def ridge(x: Tensor, y: Tensor) -> LinearMap:
 def guess_latents(net: GeneratorNet, image: Tensor, *, runtime: Runtime) -> Latent:
     """Latents in w for pictures [B,H,W,C] 0..1, as `project.project` takes them for its start.
 
-    Nearer than the mean of w where the pictures are such as the generator draws.
+    Nearer than the mean of w where the pictures are such as the generator draws. Where memory runs out, half
+    as many samples at a time.
     """
     config, small = generator_of(net).config, []
     targets = fit_target(image_to_bchw(image), *config.size(-1))                   # [B,3,h,w]
     progress = runtime.progress(SAMPLES, "guessing latents")
     with lend(net, runtime, BATCH * memory_of(config)) as (module, _):
         known = sample_w(module.mapping, SAMPLES, _SEED)                           # [N,W]
-        for part in known.split(BATCH):
-            drawn = to_image(module.picture(part[:, None].expand(-1, config.num_ws, -1))).movedim(-1, 1)
-            small.append(shrunk(drawn))
+
+        def draw(w: Tensor, _: int) -> Tensor:
+            return shrunk(to_image(module.picture(w[:, None].expand(-1, config.num_ws, -1))).movedim(-1, 1))
+
+        for part in in_batches(draw, known, BATCH, runtime):
+            small.append(part)
             progress.update(len(part))
         identity = identity_of(module.mapping)
         w = ridge(torch.cat(small), known.cpu())(shrunk(targets))                  # [B,W]

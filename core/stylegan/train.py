@@ -34,6 +34,7 @@ from ..metrics.frechet import FeatureStatistics, frechet_distance
 from ..perceptual import DETECTOR, Perceptual
 from ..runtime import Runtime
 from ..training import Batch, Pool, StepContext, Task
+from ..training.options import doubling
 from ..training.pool import to_batch
 from . import augment
 from .discriminator import Discriminator, DiscriminatorConfig
@@ -322,7 +323,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="deviation that the numbers of w get in the exported file, where pictures stay; as learned")
     add("--start", type=Path, metavar="FILE",
         help="a StyleGAN2 file to go on from; its networks are taken, with its discriminator if it has one. "
-             "Blocks above its size are new")
+             "Blocks above its size are new; informed latents need the same --seed")
 
 
 def build(args: argparse.Namespace, pool: Pool) -> StyleganTask:
@@ -362,14 +363,9 @@ def class_count(pool: Pool) -> int:
 
 def fresh_config(args: argparse.Namespace, preset: Preset, size: tuple[int, int], labels: int) -> Config:
     """Raises ValueError for sizes the network cannot draw."""
-    height, width = size
-    blocks = (height // 4).bit_length()
-    if height < 8 or height & (height - 1) or width % (height // 4):
-        raise ValueError("--size should be a power of two high and a multiple of a quarter of that wide, as "
-                         f"256x256 or 128x64; got {height}x{width}.")
     assert preset.base is not None
-    channels = tuple(max(1, min(preset.base // (4 << block), args.widest)) for block in range(blocks))
-    return Config(channels=channels, start=(4, 4 * width // height), z=args.latent, labels=labels,
+    channels, start = doubling(size, preset.base, args.widest)
+    return Config(channels=channels, start=start, z=args.latent, labels=labels,
                   embed=args.latent if labels else 0, mapping=(args.latent,) * preset.mapping)
 
 

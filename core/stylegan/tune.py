@@ -97,5 +97,5 @@ def _learn(generator: Generator, parameters: list[Tensor], ws: Tensor, target: T
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        progress.update(preview=to_image(picture)[0])
+        progress.update(preview=to_image(picture[:1])[0])
     return distances

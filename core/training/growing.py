@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from ..growing import Config, Discriminator, Schedule, Stage, at_stage
+from .options import doubling
 from .pool import Pool
 from .task import Batch, StepContext, Task
 
@@ -119,10 +120,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def config_of(args: argparse.Namespace, pool: Pool) -> Config:
     """For the pool's pictures. Raises ValueError for sizes that no doubling leads to."""
-    height, width = args.size or pool.size
-    if height < 8 or height & (height - 1) or width % (height // 4):
-        raise ValueError("--size should be a power of two high and a multiple of a quarter of that wide, as "
-                         f"256x256 or 128x64; got {height}x{width}.")
-    levels = (height // 4).bit_length()
-    channels = tuple(max(1, min(args.base // (4 << level), args.widest)) for level in range(levels))
-    return Config(channels, (4, 4 * width // height), args.latent)
+    channels, start = doubling(args.size or pool.size, args.base, args.widest)
+    return Config(channels, start, args.latent)

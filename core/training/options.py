@@ -55,3 +55,17 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match or "0" in match.groups():
         raise ValueError(f"A size looks like 288x160 (height x width); got {text!r}.")
     return int(match[1]), int(match[2])
+
+
+def doubling(size: tuple[int, int], base: int, widest: int) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """For networks that double a picture up to `size`: the channels of each level from a height of 4 on,
+    `base` by the height and at most `widest`, and the size (height, width) of the first.
+
+    Raises ValueError for sizes that no doubling leads to.
+    """
+    height, width = size
+    if height < 8 or height & (height - 1) or width % (height // 4):
+        raise ValueError("--size should be a power of two high and a multiple of a quarter of that wide, as "
+                         f"256x256 or 128x64; got {height}x{width}.")
+    levels = range((height // 4).bit_length())
+    return tuple(max(1, min(base // (4 << level), widest)) for level in levels), (4, 4 * width // height)

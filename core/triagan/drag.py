@@ -212,13 +212,12 @@ class Scene:
 
     def check_targets(self, targets: Pairs) -> tuple[str, ...]:
         """Remarks. Raises ValueError for targets the network never sees."""
-        box, height, width = self.crop.box, *self.crop.mask.shape[1:]
-        outside = 0
-        for point, (x, y) in zip(targets, to_crop(targets, self.crop), strict=True):
-            if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
+        box, outside = self.crop.box, 0
+        for point, place in zip(targets, to_crop(targets, self.crop), strict=True):
+            if not shows(self.crop, place):
                 raise ValueError(f"The target at {_text(point)} is too far from the person, who is painted "
                                  f"between ({box.x0}, {box.y0}) and ({box.x1}, {box.y1}).")
-            outside += not holds(self.crop, (x, y))
+            outside += not holds(self.crop, place)
         return (f"Targets outside the hole, where nothing is painted: {outside}.",) if outside else ()
 
     def pull(self, source: DragSource, handles: Tensor, targets: Tensor, mask: Tensor, settings: DragSettings,
@@ -256,12 +255,15 @@ def to_picture(points: Tensor, crop: PersonCrop) -> Tensor:
     return (points + 0.5) * scale + points.new_tensor([box.x0, box.y0]) - 0.5
 
 
-def holds(crop: PersonCrop, point: tuple[float, float]) -> bool:
-    """Whether a point of the crop lies in the hole."""
+def shows(crop: PersonCrop, point: tuple[float, float]) -> bool:
+    """Whether a point, in pixels of the crop, lies in it."""
     height, width = crop.mask.shape[1:]
-    x, y = point
-    seen = -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5
-    return seen and bool(crop.mask[0, round(y), round(x)])
+    return -0.5 <= point[0] < width - 0.5 and -0.5 <= point[1] < height - 0.5
+
+
+def holds(crop: PersonCrop, point: tuple[float, float]) -> bool:
+    """Whether it lies in the hole."""
+    return shows(crop, point) and bool(crop.mask[0, round(point[1]), round(point[0])])
 
 
 def choose(picture: Tensor, jobs: Sequence[Job], settings: CropSettings,
@@ -291,7 +293,10 @@ def _text(point: tuple[float, float]) -> str:
 @dataclass(frozen=True, eq=False)
 class Play:
     """A person's way from pose to pose, `scenes` and `poses`, as handles at `begin` [N,2] lead it to `end`.
-    `cleared`: [H,W] bool, where behind the scenes there is background instead of the person."""
+
+    `cleared`: [H,W] bool, where behind the scenes there is background instead of the person. `movable`:
+    [h,w] of the last crop, 1 = w may change it. `remarks`: sentences about the points.
+    """
 
     job: Job
     grip: Grip
@@ -300,6 +305,8 @@ class Play:
     poses: list[Pose]
     scenes: list[Scene]
     cleared: Tensor
+    movable: Tensor
+    remarks: tuple[str, ...]
 
     def act(self, generator: FastGenerator, w: Tensor, progress: Progress,
             interrupts: tuple[type[BaseException], ...]) -> tuple[list[Tensor], bool]:
@@ -314,23 +321,48 @@ class Play:
             return seen, True
         return seen, False
 
-    def painted(self, count: int) -> Tensor:
-        """[1,H,W]: the share of each pixel that is new in any of the first scenes."""
-        shares = (scene.painted() for scene in self.scenes[:count])
-        return reduce(torch.maximum, shares, self.cleared.float()[None])
+    def pull(self, source: DragSource, settings: DragSettings, progress: Progress,
+             interrupts: tuple[type[BaseException], ...]) -> DragResult:
+        """Drags the handles that hold no joint through w, in the last scene."""
+        loose = self.grip.loose
+        handles = self.grip.carried(self.begin, self.poses[-1])[loose]
+        return self.scenes[-1].pull(source, handles, self.end[loose], self.movable, settings, progress,
+                                    interrupts)
+
+    def ended(self, acted: list[Tensor], outcome: str, later: Sequence[Tensor] = (),
+              journey: DragResult | None = None) -> DraggedPerson:
+        """`acted`: pictures [H,W,3] of the first scenes, `later`: those of the journey through w."""
+        pose, frames = self.poses[len(acted) - 1], torch.stack([*acted, *later])
+        shares = (scene.painted() for scene in self.scenes[:len(acted)])
+        mask = reduce(torch.maximum, shares, self.cleared.float()[None])           # [1,H,W]
+        found, remarks = self.grip.carried(self.begin, pose), self.remarks
+        if journey is not None:
+            found[self.grip.loose] = journey.steps[-1].handles
+            remarks += journey.remarks
+        return DraggedPerson(frames[-1:], mask, frames, pose, self.begin, found, self.end, self.grip.names(),
+                             outcome, journey, remarks)
 
 
-def rehearse(picture: Tensor, jobs: Sequence[Job], settings: CropSettings, handles: Pairs, targets: Pairs, *,
-             joint_radius: float, frames: int, feather: float) -> Play:
-    """`jobs`: the people of the `picture` [3,H,W]. Raises ValueError for points that are nobody's."""
-    check_inside("Target", targets, (picture.shape[1], picture.shape[2]))
-    job, crop = choose(picture, jobs, settings, handles)
-    begin, end = torch.tensor(handles), torch.tensor(targets)
+def rehearse(picture: Tensor, people: Sequence[Person], handles: Points, targets: Points,
+             mask: Tensor | None, settings: CropSettings, *, seed: int, joint_radius: float, frames: int,
+             feather: float, runtime: Runtime) -> Play:
+    """All of `drag_inpainted` that needs no network, and its errors. `picture`: [3,H,W]."""
+    starts, ends, remarks = pair_up(as_pairs(handles), as_pairs(targets))
+    check_inside("Target", ends, (picture.shape[1], picture.shape[2]))
+    jobs = [job for jobs in plan([people], settings, seed) for job in jobs]
+    job, crop = choose(picture, jobs, settings, starts)
+    begin, end = torch.tensor(starts), torch.tensor(ends)
     grip = take_hold(job.person, begin, joint_radius)
     poses = grip.led(end - begin, max(2, frames))
-    behind, crops = move(picture, job.person, poses, settings) if len(poses) > 1 else (picture, [crop])
+    behind, crops = picture, [crop]
+    if len(poses) > 1:
+        behind, crops = move(picture, job.person, poses, settings, runtime)
     scenes = [Scene(behind, one, feather) for one in crops]
-    return Play(job, grip, begin, end, poses, scenes, (behind != picture).any(0))
+    last, loose = scenes[-1], grip.loose
+    movable = last.movable(mask)
+    last.check_handles(grip.carried(begin, poses[-1])[loose], loose, movable)
+    remarks += last.check_targets(end[loose].tolist())
+    return Play(job, grip, begin, end, poses, scenes, (behind != picture).any(0), movable, remarks)
 
 
 def drag_inpainted(net: LoadedNet, image: Tensor, people: Sequence[Person], handles: Points,
@@ -346,8 +378,8 @@ def drag_inpainted(net: LoadedNet, image: Tensor, people: Sequence[Person], hand
     holds: the nearest one within `joint_radius` heights of the person. Then the other handles are dragged
     through w. `mask`: [H,W], the part of the hole that w may change; by default all of it. `seed`,
     `truncation`, `strength`, `feather`: as for `inpaint`. `frames`: how many to return of either part at
-    most, two or more. `keep`: an interrupt ends the journey there; otherwise it goes to the caller. Pixels
-    outside the mask that is returned are bit-identical to the input.
+    most, two or more. `keep`: once somebody is painted an interrupt ends the journey there; otherwise it goes
+    to the caller. Pixels outside the mask that is returned are bit-identical to the input.
 
     Raises ValueError for more than one picture, nobody to paint, handles outside every hole, in several
     people's or outside the mask, targets outside the crop, and inputs that do not fit together.
@@ -356,30 +388,19 @@ def drag_inpainted(net: LoadedNet, image: Tensor, people: Sequence[Person], hand
     if len(pictures) != 1:
         raise ValueError(f"People are dragged in one picture at a time; got {len(pictures)}.")
     config = generator.config
-    crop_settings = CropSettings(height=config.height, width=config.width)
-    jobs = [job for jobs in plan([people], crop_settings, seed) for job in jobs]
-    starts, ends, remarks = pair_up(as_pairs(handles), as_pairs(targets))
-    play = rehearse(pictures[0], jobs, crop_settings, starts, ends, joint_radius=joint_radius, frames=frames,
-                    feather=feather)
-    scene, loose = play.scenes[-1], play.grip.loose
-    movable = scene.movable(mask)
-    scene.check_handles(play.grip.carried(play.begin, play.poses[-1])[loose], loose, movable)
-    remarks += scene.check_targets(play.end[loose].tolist())
-    progress = runtime.progress(len(play.scenes) + (settings.steps + 1 if loose else 0), "dragging a person")
-    interrupts, journey = runtime.interrupts if keep else (), None
+    play = rehearse(pictures[0], people, handles, targets, mask, CropSettings(config.height, config.width),
+                    seed=seed, joint_radius=joint_radius, frames=frames, feather=feather, runtime=runtime)
+    steps, seeds = settings.steps + 1 if play.grip.loose else 0, [play.job.seed]
+    progress = runtime.progress(len(play.scenes) + steps, "dragging a person")
+    interrupts = runtime.interrupts if keep else ()
     with runtime.use(net, 3 * MAPS * config.height * config.width * config.dims[0] * 4) as (_, device):
-        z = draw_z(config, [play.job.seed], net.metadata).to(device)
-        w = latent.w(generator.style_net, z, [play.job.seed])
-        seen, stopped = play.act(generator, w, progress, interrupts)
-        painted, pose = play.painted(len(seen)), play.poses[len(seen) - 1]
-        found, outcome = play.grip.carried(play.begin, pose), STOPPED if stopped else MOVED
-        if loose and not stopped:
-            source = DragSource(generator, scene.crop, w)
-            journey = scene.pull(source, found[loose], play.end[loose], movable, settings, progress,
-                                 interrupts)
-            found[loose], outcome = journey.steps[-1].handles, journey.outcome
-            remarks += journey.remarks
-            chosen = journey.sample(frames)[1:]           # the first is the last of those before
-            seen += [scene.pasted(source.picture(journey.steps[step].rows)) for step in chosen]
-    return DraggedPerson(seen[-1][None], painted, torch.stack(seen), pose, play.begin, found, play.end,
-                         play.grip.names(), outcome, journey, remarks)
+        w = latent.w(generator.style_net, draw_z(config, seeds, net.metadata).to(device), seeds)
+        acted, stopped = play.act(generator, w, progress, interrupts)
+        if stopped or not steps:
+            return play.ended(acted, STOPPED if stopped else MOVED)
+        scene = play.scenes[-1]
+        source = DragSource(generator, scene.crop, w)
+        journey = play.pull(source, settings, progress, interrupts)
+        later = [scene.pasted(source.picture(journey.steps[step].rows))
+                 for step in journey.sample(frames)[1:]]  # the first is the last of those before
+    return play.ended(acted, journey.outcome, later, journey)

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 
-from ..people import CropSettings, Person, PersonCrop, crop_person, moved_masks, paste_person, person_box
+from ..people import (
+    CropSettings,
+    Person,
+    PersonCrop,
+    crop_onto,
+    crop_picture,
+    moved_masks,
+    paste_person,
+    person_box,
+)
 from ..people.background import without_person
 from ..people.silhouette import HEIGHT, Silhouette
 from ..pose import JOINTS, Pose, from_coco, interpolate_poses, reach, to_coco
+from ..runtime import Runtime
 
 RADIUS = 0.1                                              # heights of the person: near enough to hold a joint
 
@@ -65,17 +76,19 @@ def take_hold(person: Person, points: Tensor, radius: float) -> Grip:
     return Grip(pose, nearest.indices.tolist(), near.tolist())
 
 
-def move(picture: Tensor, person: Person, poses: Sequence[Pose],
-         settings: CropSettings) -> tuple[Tensor, list[PersonCrop]]:
+def move(picture: Tensor, person: Person, poses: Sequence[Pose], settings: CropSettings,
+         runtime: Runtime) -> tuple[Tensor, list[PersonCrop]]:
     """The picture [3,H,W] without the person, who stands in the first of the poses, and cut out of that, all
     with one box, how they stand in each."""
-    masks = moved_masks(person.mask, poses[0], poses)
-    box = person_box(torch.stack(masks).any(0), settings)
+    progress = runtime.progress(2 * len(poses), "moving a person")
+    masks = list(progress.each(moved_masks(person.mask, poses[0], poses)))
+    box = person_box(reduce(torch.logical_or, masks), settings)
     assert box is not None, "who was large enough to be chosen still is"
     seen = person.keypoints[:, 2:]
     people = [Person(mask, torch.cat([to_coco(pose)[:, :2], seen], 1))
               for mask, pose in zip(masks, poses, strict=True)]
-    first = crop_person(picture, people[0], box, settings)
-    hole = paste_person(torch.zeros_like(picture), torch.ones_like(first.image), first)[0] > 0
+    white = torch.ones(3, settings.height, settings.width)
+    hole = paste_person(torch.zeros_like(picture), white, crop_onto(white, people[0], box, settings))[0] > 0
     empty = without_person(picture, hole | person.mask)
-    return empty, [crop_person(empty, one, box, settings) for one in people]
+    pixels = crop_picture(empty, box, settings)
+    return empty, [crop_onto(pixels, one, box, settings) for one in progress.each(people)]

@@ -10,8 +10,8 @@ import torch
 from anyone.core.drag import DragSettings
 from anyone.core.graph.standin import running_on
 from anyone.core.people import mask_from_pose
-from anyone.core.pose import JOINTS, PoseFrame, read_poses, write_poses
-from anyone.core.runtime import Interrupted, Runtime
+from anyone.core.pose import JOINTS, Pose, PoseFrame, read_poses, write_poses
+from anyone.core.runtime import Interrupted
 from anyone.core.stylegan.infer import sample_latents
 from anyone.core.stylegan.journey import drag_latent
 from anyone.core.stylegan.latents import Latent
@@ -41,21 +41,9 @@ def drag(run, generator, latent):
 
 
 @pytest.fixture
-def stopping(tmp_path):
+def stopping(impatient):
     """`with stopping(n):` somebody stops at the n-th occasion."""
-    class Impatient(Runtime):
-        left = 0
-
-        def check_interrupt(self):
-            self.left -= 1
-            if not self.left:
-                raise Interrupted
-
-    def begin(moment: int):
-        runtime = Impatient("cpu", tmp_path)
-        runtime.left = moment
-        return running_on(runtime)
-    return begin
+    return lambda moment: running_on(impatient(moment))
 
 
 def test_a_person_is_dragged_as_the_library_does(drag, generator, latent, runtime):
@@ -82,6 +70,13 @@ def test_any_frame_can_be_dragged_on_with_the_points_that_came_back(drag):
     again = drag(latent=history, index=3, handles=points, targets="")
     assert torch.equal(again[2][0], frames[3]) and torch.equal(again[3].w_plus[0], history.w_plus[3])
     assert json.loads(again[4])[0]["ty"] == 25
+
+
+def test_a_handle_that_left_a_narrow_picture_is_dragged_on_from_its_border(drag):
+    *_, points, report = drag(handles="[[0, 10]]", targets="[[-6, 10]]")
+    (point,) = json.loads(points)
+    assert "handle 1: (0, 10) -> (-" in report and (point["x"], point["tx"]) == (0, -6)
+    assert f"handle 1: (0, {point['y']}) -> " in drag(handles=points, targets="")[5]
 
 
 def test_every_form_of_points_is_the_same_drag(drag):
@@ -220,10 +215,11 @@ def test_seeds_truncation_and_feather_are_inpaint_persons(move):
 
 def test_a_stop_keeps_the_frames_so_far_or_stops_everything(move, stopping):
     whole = move()[2]
-    with stopping(2):
+    moment = 2 * len(whole) + 2                           # behind the outlines and the crops of all frames
+    with stopping(moment):
         *_, frames, _, _, report = move()
     assert torch.equal(frames, whole[:2]) and report.startswith("stopped in 2 frames")
-    with stopping(2), pytest.raises(Interrupted):
+    with stopping(moment), pytest.raises(Interrupted):
         move(when_stopped="cancel")
 
 
@@ -286,6 +282,14 @@ def test_the_other_poses_joints_are_the_targets(run, two, pose):
     assert (point["x"], point["y"]) == (17.5, 43.5)
     assert (point["tx"], point["ty"]) == (pytest.approx(fitted[0] + 8.81, abs=0.01), fitted[1])
     assert points(run, pose=pose, target_pose=pose, index=1) == [RIGHT | {"x": 77.5, "tx": 77.5}]
+
+
+def test_a_joint_on_the_outermost_half_pixel_is_in_the_picture(run):
+    points = torch.full((18, 2), 20.0)
+    points[JOINTS.index("right_wrist")] = torch.tensor([0.25, 39.75])
+    edge = write_poses([PoseFrame(40, 40, (Pose(points, torch.ones(18), 40, 40),))])
+    (point,) = json.loads(run(AnyonePointsFromPose, pose=edge).args[0])
+    assert point == {"x": 0, "y": 39, "tx": -0.25, "ty": 39.25}
 
 
 def test_joints_that_are_not_there_are_left_out_and_named(run, two, pose):

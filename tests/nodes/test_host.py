@@ -176,6 +176,15 @@ def test_progress_reports_and_previews_are_few_and_small(comfy, monkeypatch):
     assert picture.getpixel((5, 5)) == (127, 127, 127)
 
 
+def test_the_last_preview_is_shown_at_once(comfy, monkeypatch):
+    monkeypatch.setattr(comfy.host.time, "monotonic", lambda: 1.0)
+    progress = comfy.host.runtime().progress(3)
+    for shade in (0.2, 0.4, 0.6):
+        progress.update(1, torch.full((4, 4, 3), shade))
+    first, second, third = [preview for _, _, preview in FakeBar.calls]
+    assert first and not second and third[1].getpixel((0, 0)) == (153, 153, 153)
+
+
 def test_progress_notices_an_interrupt(comfy):
     runtime = comfy.host.runtime()
     progress = runtime.progress(3)

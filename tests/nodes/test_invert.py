@@ -190,7 +190,7 @@ def test_nobody_gives_the_middle_of_the_picture_which_pastes_back_as_nothing(run
     seen(PoseFrame(120, 80), torch.zeros(0, 80, 120, dtype=torch.bool))
     found = aligned(run, image, generator, background="white")
     assert not found["mask"].any() and found["pose"][0]["people"] == []
-    assert found["note"] == "No person found; the picture is unchanged."
+    assert found["note"] == "No person found; the picture is cut to its middle."
     assert found["image"].mean() == pytest.approx(image[:, :, 40:80].mean().item(), abs=0.02)
     (back,) = run(AnyonePastePerson, image=image, result=found["image"] * 0, crop=found["crop"]).args
     assert torch.equal(back, image)

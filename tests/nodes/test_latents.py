@@ -251,8 +251,11 @@ def test_a_series_along_directions(run, generator, sample):
 
 
 def test_too_weak_directions(run, generator, sample):
-    with pytest.raises(ValueError, match="There are 11 directions; got strengths for 12"):
+    with pytest.raises(ValueError, match="There are 11 directions, .* a strength for direction 11"):
         run(AnyoneLatentDirections, generator=generator, latent=sample(), first=6, strength_5=1.0)
+    last = [run(AnyoneLatentDirections, generator=generator, latent=sample(), **inputs).args[0].w_plus
+            for inputs in ({"first": 10, "strength_0": 1.0}, {"first": 5, "strength_5": 1.0})]
+    assert torch.equal(*last), "sliders at 0 beyond the end do not matter"
     with pytest.raises(ValueError, match="SeFa needs a layer from 0 to 6"):
         run(AnyoneLatentDirections, generator=generator, latent=sample(), layers="7")
 

@@ -33,7 +33,7 @@ def test_the_hosts_placeholder_for_no_mask_is_none(image, pose):
 
 def test_a_real_empty_mask_selects_nobody(image, pose):
     found = find_subjects(image, torch.zeros(1, 80, 120), pose, None)
-    assert found.people == [[]] and found.note == "No person found; the picture is unchanged."
+    assert found.people == [[]] and found.note() == "No person found; the picture is unchanged."
 
 
 def test_with_neither_the_detector_is_asked(image, two, seen):
@@ -77,18 +77,18 @@ def test_batches_repeat_to_the_longest(image, pose):
     found = find_subjects(image.expand(3, -1, -1, -1), None, [pose[0], nobody], None)
     assert [len(people) for people in found.people] == [2, 0, 2]
     assert len(found.pictures) == len(found.frames) == 3
-    assert found.note == "4 people found. Nobody in picture 2, which stays unchanged."
+    assert found.note() == "4 people found. Nobody in picture 2, which is unchanged."
 
 
 def test_the_note_says_why_a_pose_is_empty(image):
     animals = {"version": "ap10k", "canvas_width": 120, "canvas_height": 80, "animals": [[[1, 2, 1]] * 17]}
-    assert "AP-10K" in find_subjects(image, None, animals, None).note
+    assert "AP-10K" in find_subjects(image, None, animals, None).note()
 
 
 @pytest.mark.parametrize("counts, note", [
     ([1], "1 person found."), ([2, 3], "5 people found."),
     ([0, 0], "No person found; the picture is unchanged."),
-    ([1, 0, 0], "1 person found. Nobody in picture 2, 3, which stays unchanged.")])
+    ([1, 0, 0], "1 person found. Nobody in picture 2, 3, which is unchanged.")])
 def test_the_note(counts, note):
     assert found_note(counts) == note
 

@@ -101,14 +101,10 @@ def test_grey_alpha_and_bad_pictures(world):
         detect_people(net, torch.zeros(3, 3), runtime=Runtime("cpu"))
 
 
-def test_interrupt_stops_between_pictures(world):
-    class Impatient(Runtime):
-        def check_interrupt(self):
-            raise Interrupted
-
+def test_interrupt_stops_between_pictures(world, impatient):
     net, image, _ = world([(64, 64, 110)], 128, 128)
     with pytest.raises(Interrupted):
-        detect_people(net, image.repeat(3, 1, 1, 1), runtime=Impatient("cpu"))
+        detect_people(net, image.repeat(3, 1, 1, 1), runtime=impatient(1))
     assert net.module.views == 1
 
 

@@ -35,11 +35,20 @@ def test_points_without_a_target_come_last():
 
 
 def test_what_is_written_can_be_read():
-    text = write_drag(torch.tensor(STARTS), torch.tensor(ENDS))
+    text = write_drag(torch.tensor(STARTS), torch.tensor(ENDS), 100, 50)
     assert json.loads(text) == PAIRS and '"x": 10,' in text
     assert [points.tolist() for points in read_drag(text, "", 100, 50)] == [STARTS, ENDS]
-    assert json.loads(write_drag(torch.tensor([[1 / 3, -2.0]]), torch.ones(1, 2))) == \
-        [{"x": 0.33, "y": -2, "tx": 1, "ty": 1}]
+    assert json.loads(write_drag(torch.tensor([[1 / 3, 9.0]]), torch.tensor([[-2.0, 1.0]]), 100, 50)) == \
+        [{"x": 0.33, "y": 9, "tx": -2, "ty": 1}]
+
+
+@pytest.mark.parametrize("handle, target, written", [
+    ([-7.0, 20.0], [3.0, 60.0], [0, 20, 3, 60]), ([99.999, 50.0], [0.0, 0.0], [99, 49, 0, 0]),
+    ([1.0, 0.0], [0.8, 0.25], [1, 0, 1, 0])])
+def test_what_is_written_can_be_dragged_on(handle, target, written):
+    """Handles lie in the picture, and small numbers are pixels all the same."""
+    text = write_drag(torch.tensor([handle]), torch.tensor([target]), 100, 50)
+    assert torch.cat(read_drag(text, "", 100, 50)).flatten().tolist() == written
 
 
 @pytest.mark.parametrize("handles, targets, words", [

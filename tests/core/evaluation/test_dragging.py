@@ -30,7 +30,8 @@ def net():
     config = Config(channels=(8, 8, 8, 6), start=(4, 2), z=6, mapping=(5, 7))
     generator = Generator(config).initialise(1)
     with torch.no_grad():
-        generator.mapping.get_parameter("fc0.bias").normal_(generator=torch.Generator().manual_seed(0)).mul_(30)
+        bias = generator.mapping.get_parameter("fc0.bias")
+        bias.normal_(generator=torch.Generator().manual_seed(0)).mul_(30)
     return LoadedNet(FastGenerator(generator.eval().requires_grad_(False)), SYSTEM, "tiny")
 
 

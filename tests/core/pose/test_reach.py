@@ -106,6 +106,16 @@ def test_a_place_too_near_for_the_bones_is_reached_all_the_same(pose):
         assert near.keypoints.isfinite().all() and length(near, "left_elbow", "left_wrist") < 10.1
 
 
+def test_joints_in_one_place_go_nowhere_and_break_nothing(pose):
+    folded = replace(pose, keypoints=pose.keypoints.clone())
+    folded.keypoints[joint("left_wrist")] = folded.keypoints[joint("left_shoulder")]
+    still = led(folded, left_wrist=POINTS["left_shoulder"])
+    assert still.keypoints[joint("left_wrist")].tolist() == pytest.approx(POINTS["left_shoulder"], abs=0.01)
+    assert length(still, "left_shoulder", "left_elbow") == pytest.approx(27, abs=0.01)
+    point = replace(pose, keypoints=torch.full((18, 2), 50.0))
+    assert torch.allclose(led(point, left_wrist=(60, 60)).keypoints, point.keypoints, atol=0.01)
+
+
 def test_an_elbow_takes_its_hand_along_unless_that_has_a_place_of_its_own(pose):
     up = led(pose, left_elbow=(90, 45))
     assert at(up, "left_elbow") == (90, 45) and at(up, "left_wrist") == (90, 70)

@@ -138,7 +138,8 @@ def test_a_run_that_is_over_shows_where_it_is(people, tmp_path):
 def test_the_file_says_how_far_it_has_grown(people, tmp_path):
     run(people, tmp_path, "--steps", 7)                    # the last step saw 48 pictures: half of a phase
     with safe_open(tmp_path / "progan.safetensors", "pt") as file:
-        metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert metadata["size"] == "8x4" and (metadata["level"], metadata["alpha"]) == ("1", "0.5")
     generator = Generator(Config(**json.loads(metadata["config"])))
     generator.load_state_dict(state)

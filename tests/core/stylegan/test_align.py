@@ -153,7 +153,8 @@ def test_who_moved_leaves_nothing_behind(pose):
     still, moved = (paste_aligned(image, grey, aligned, mask) for mask in (None, new))
     columns = round(aligned.frame.x0) + torch.arange(35, 40)
     assert (still[:, 15:113, 21:31] == 0.5).all() and (still[:, :, columns] == 0.2).all()
-    torch.testing.assert_close(moved[:, 15:113, columns[1:-1]], torch.full((3, 98, 3), 0.5), atol=0.01, rtol=0)
+    torch.testing.assert_close(moved[:, 15:113, columns[1:-1]], torch.full((3, 98, 3), 0.5), atol=0.01,
+                               rtol=0)
     torch.testing.assert_close(moved[:, :, :33], torch.full((3, 128, 33), 0.2), atol=0.02, rtol=0)
     assert torch.equal(moved[:, :, :10], image[:, :, :10])
 

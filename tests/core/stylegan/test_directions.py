@@ -78,5 +78,5 @@ def test_directions_of_another_generator_are_refused(make_net):
     for other in (make_net(2, "other"), make_net(mapping=(9, 12), name="other")):
         with pytest.raises(ValueError, match="found for other, but the latent belongs to tiny"):
             apply(latent, ganspace(other, samples=20, runtime=CPU), [1])
-    with pytest.raises(ValueError, match="There are 11 directions; got strengths for 12"):
-        apply(latent, ganspace(net, samples=20, runtime=CPU), [0] * 12)
+    with pytest.raises(ValueError, match="There are 11 directions, .* a strength for direction 11"):
+        apply(latent, ganspace(net, samples=20, runtime=CPU), [0] * 11 + [1])

@@ -26,19 +26,6 @@ def run(make_net):
     return drag
 
 
-class Impatient(Runtime):
-    """A user who stops at the n-th occasion."""
-
-    def __init__(self, moment):
-        super().__init__("cpu")
-        self.left = moment
-
-    def check_interrupt(self):
-        self.left -= 1
-        if not self.left:
-            raise Interrupted
-
-
 def test_history_and_frames_are_the_steps_from_first_to_last(run, make_net):
     net = make_net(**PERSON)
     start = sample_latents(net, [3], runtime=RUNTIME)
@@ -90,14 +77,14 @@ def test_previews_show_handles_and_targets(run):
     assert torch.equal(shown[-1][3], dragged.frames[-1])
 
 
-def test_a_stop_keeps_the_journey_or_goes_to_the_caller(run):
-    stopped, whole = run(runtime=Impatient(4), frames=100), run(frames=100)
+def test_a_stop_keeps_the_journey_or_goes_to_the_caller(run, impatient):
+    stopped, whole = run(runtime=impatient(4), frames=100), run(frames=100)
     assert stopped.journey.outcome == "stopped"
     assert torch.equal(stopped.frames, whole.frames[:4])
     with pytest.raises(Interrupted):
-        run(runtime=Impatient(4), keep=False)
+        run(runtime=impatient(4), keep=False)
     with pytest.raises(Interrupted):                      # no longer dragging
-        run(runtime=Impatient(9))
+        run(runtime=impatient(9))
 
 
 def test_tuned_generators_are_dragged_as_tuned(run, make_net):

@@ -128,6 +128,7 @@ def test_a_start_is_where_it_begins(make_net):
 def test_an_interrupt_leaves_the_generator_as_it_was(make_net):
     class Stopped(Progress):
         def show(self, preview):
+            assert (self.label, self.total) == ("projecting", QUICK.steps)
             assert preview.shape == (32, 32, 3)
             if self.done == 3:
                 raise Interrupted

@@ -111,6 +111,22 @@ def test_a_generator_that_draws_one_picture_gives_the_mean(make_net):
     torch.testing.assert_close(guess.w_plus[0, 0], mean, atol=0.15, rtol=0)
 
 
+def test_batches_halve_where_memory_runs_out(make_fresh, monkeypatch):
+    net, image, batches = make_fresh(), torch.rand(1, 16, 16, 3), []
+    whole, draw = guess_latents(net, image, runtime=CPU), net.module.picture
+
+    def picture(ws):
+        batches.append(len(ws))
+        if len(ws) > 3:
+            raise torch.OutOfMemoryError("no")
+        return draw(ws)
+
+    monkeypatch.setattr(net.module, "picture", picture)
+    found = guess_latents(net, image, runtime=CPU)
+    assert batches == [8, 4] + [2] * 150
+    torch.testing.assert_close(found.w_plus, whole.w_plus, atol=1e-3, rtol=0)
+
+
 def test_under_inference_mode_and_interrupted(make_net):
     class Stopped(Progress):
         def show(self, preview):

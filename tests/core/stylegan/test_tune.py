@@ -138,6 +138,8 @@ def test_several_pictures_learn_together_and_bad_inputs_are_refused(learned):
 def test_an_interrupt_leaves_the_generator_as_it_was(learned):
     class Stopped(Progress):
         def show(self, preview):
+            assert (self.label, self.total) == ("tuning the generator", QUICK.steps)
+            assert preview.shape == image.shape[1:]
             if self.done == 2:
                 raise Interrupted
 

@@ -53,17 +53,9 @@ def test_a_pool_of_other_settings_is_refused(tmp_path, small_shards):
         write_pool(tmp_path, PoolSettings(2, (48, 32), seed=1), Runtime(device="cpu"))
 
 
-def test_an_interrupt_leaves_no_half_shard(tmp_path, small_shards):
-    class Impatient(Runtime):
-        asked = 0
-
-        def check_interrupt(self):
-            self.asked += 1
-            if self.asked > 2:
-                raise Interrupted
-
+def test_an_interrupt_leaves_no_half_shard(tmp_path, small_shards, impatient):
     with pytest.raises(Interrupted):
-        write_pool(tmp_path, SETTINGS, Impatient(device="cpu"))
+        write_pool(tmp_path, SETTINGS, impatient(3))
     assert [path.name for path in tmp_path.iterdir()] == ["pool-00000.safetensors"]
 
 

@@ -215,17 +215,9 @@ def test_a_long_list_of_broken_files_is_cut(pairs, tmp_path, monkeypatch, capsys
     assert told.count("left out") == 1 and "... and 1 more" in told
 
 
-def test_an_interrupt_leaves_whole_shards(pairs, tmp_path, shards_of_two):
-    class Impatient(Runtime):
-        asked = 0
-
-        def check_interrupt(self):
-            self.asked += 1
-            if self.asked > 4:
-                raise Interrupted
-
+def test_an_interrupt_leaves_whole_shards(pairs, tmp_path, shards_of_two, impatient):
     with pytest.raises(Interrupted):
-        write_pool(tmp_path, paired_folders(pairs), (4, 6), Impatient("cpu"))
+        write_pool(tmp_path, paired_folders(pairs), (4, 6), impatient(5))
     whole, = tmp_path.glob("*.safetensors")
     assert whole.name == "pool-00000.safetensors" and len(load_file(whole)["image"]) == 2
 

@@ -40,19 +40,6 @@ def run(net, pair, picture):
     return drag
 
 
-class Impatient(Runtime):
-    """A user who stops at the n-th occasion."""
-
-    def __init__(self, moment):
-        super().__init__("cpu")
-        self.left = moment
-
-    def check_interrupt(self):
-        self.left -= 1
-        if not self.left:
-            raise Interrupted
-
-
 @pytest.fixture
 def make_source(make_generator, pair, picture):
     """(changes of the config, block) -> the plain generator, and a source that starts from a random w."""
@@ -206,16 +193,16 @@ def test_frames_and_previews(run):
     assert len(run(frames=100).frames) == 9
 
 
-def test_an_interrupt_keeps_what_was_reached(run):
-    dragged, whole = run(runtime=Impatient(5)), run()
+def test_an_interrupt_keeps_what_was_reached(run, impatient):
+    dragged, whole = run(runtime=impatient(5)), run()
     assert dragged.outcome == "stopped" and len(dragged.journey.steps) == 4
     torch.testing.assert_close(dragged.journey.rows, whole.journey.steps[3].rows)
-    at_once = run(runtime=Impatient(1))
+    at_once = run(runtime=impatient(1))
     assert at_once.outcome == "stopped" and at_once.journey is None and len(at_once.frames) == 1
     assert torch.equal(at_once.picture[0], whole.frames[0])
     for moment in (1, 5):
         with pytest.raises(Interrupted):
-            run(runtime=Impatient(moment), keep=False)
+            run(runtime=impatient(moment), keep=False)
 
 
 def test_spare_handles_and_targets_outside_the_hole_are_remarked(run):

@@ -121,28 +121,31 @@ def test_loose_handles_are_carried_by_the_body(run):
 
 
 def test_loose_handles_that_are_carried_off_the_person_are_told_before_anything_is_painted(run):
+    class Resting(Runtime):
+        def use(self, net, memory=0):
+            raise AssertionError("the network is not needed")
+
     forearm = (103, 88)                                   # goes with the wrist, and ends above the hand
     with pytest.raises(ValueError, match=r"Handle 2 comes to lie at \(138, 17\), beside the person"):
-        run(handles=[HAND, forearm], targets=[UP, BESIDE], joint_radius=0.03, runtime=None)
+        run(handles=[HAND, forearm], targets=[UP, BESIDE], joint_radius=0.03, runtime=Resting("cpu"))
 
 
-def test_a_stop_keeps_the_frames_so_far(run):
-    class Impatient(Runtime):
-        asked = 0
-
-        def check_interrupt(self):
-            self.asked += 1
-            if self.asked == 3:
-                raise Interrupted
-
-    stopped, whole = run(handles=[BELLY, HAND], targets=[BESIDE, UP], runtime=Impatient("cpu")), run()
+def test_a_stop_keeps_the_frames_so_far(run, impatient):
+    moment = 2 * 5 + 3                                    # behind the outlines and the crops of all frames
+    stopped, whole = run(handles=[BELLY, HAND], targets=[BESIDE, UP], runtime=impatient(moment)), run()
     assert stopped.outcome == "stopped" and stopped.journey is None
     assert torch.equal(stopped.frames, whole.frames[:3])
     torch.testing.assert_close(stopped.found[1] - torch.tensor(HAND),
                                at(stopped.pose, "left_wrist") - torch.tensor(POINTS["left_wrist"]))
     assert stopped.report().startswith("stopped in 3 frames; ")
     with pytest.raises(Interrupted):
-        run(runtime=Impatient("cpu"), keep=False)
+        run(runtime=impatient(moment), keep=False)
+
+
+@pytest.mark.parametrize("moment", [1, 5, 6, 10])
+def test_a_stop_before_anybody_is_painted_stops_everything(run, impatient, moment):
+    with pytest.raises(Interrupted):
+        run(runtime=impatient(moment))
 
 
 def test_progress_counts_frames_and_shows_them(run):
@@ -150,8 +153,9 @@ def test_progress_counts_frames_and_shows_them(run):
 
     class Showing(Progress):
         def show(self, preview):
-            shown.append((self.done, self.total, preview))
+            shown.append((self.label, self.done, self.total, preview))
 
     dragged = run(runtime=Runtime("cpu", progress_class=Showing))
-    assert [(done, total) for done, total, _ in shown] == [(count, 5) for count in range(1, 6)]
-    assert torch.equal(shown[3][2], dragged.frames[3])
+    assert [step[:3] for step in shown] == [("moving a person", count, 10) for count in range(1, 11)] \
+        + [("dragging a person", count, 5) for count in range(1, 6)]
+    assert torch.equal(shown[13][3], dragged.frames[3])

@@ -59,10 +59,6 @@ def test_the_processors_answer(transformers, model, pictures):
     torch.testing.assert_close((ours[..., :2] - 0.5)[sure], keypoints[sure].float(), atol=0.05, rtol=0)
 
 
-def test_interrupt(model, pictures):
-    class Impatient(Runtime):
-        def check_interrupt(self):
-            raise Interrupted
-
+def test_interrupt(model, pictures, impatient):
     with pytest.raises(Interrupted):
-        estimate_poses(model("vitpose"), pictures[:1], [BOXES], runtime=Impatient("cpu"))
+        estimate_poses(model("vitpose"), pictures[:1], [BOXES], runtime=impatient(1))
