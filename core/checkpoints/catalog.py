@@ -252,6 +252,11 @@ CATALOG: tuple[Published, ...] = (
         ("stylegan-person.safetensors",), "Apache-2.0", "yes", "embedded",
         digest="sha256:0d6100c6bc75d4ca5fb5d95d7f9c398960a14f02a890115c786069535a57bafc",
         size=2_936_890, note="See weights/stylegan-person.md."),
+    Published(
+        "stylegan-person", "StyleGAN2 people, trained on procedural people", "stylegan", "generator",
+        ("stylegan-person.safetensors",), "Apache-2.0", "yes", "embedded",
+        digest="sha256:2c8f649aea29f79ab616e8c0ef8146e82c592f6d830ad03a07fc237fd0b1ef26",
+        size=2_936_890, note="See weights/stylegan-person.md."),
     *_GENERATORS,
 )
 

@@ -102,8 +102,8 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
 
-    def queue(self, prompt: dict) -> str:
-        status, answer = self.post("/prompt", {"prompt": prompt})
+    def queue(self, prompt: dict, **more: str) -> str:
+        status, answer = self.post("/prompt", {"prompt": prompt, **more})
         assert status == 200, answer
         return answer["prompt_id"]
 

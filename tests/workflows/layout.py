@@ -18,6 +18,9 @@ from thumbnails import WORKFLOWS, load_pack
 
 COLUMN, ROW, GAP, LINE = 470, 60, 50, 24                  # pixels
 PICTURES = {"SaveImage": 360, "PreviewImage": 300, "LoadImage": 270, "LoadImageMask": 270}
+PICTURES |= dict.fromkeys(("AnyoneDrag", "AnyoneDragInpainted", "AnyoneInpaintPerson", "AnyoneInvertImage",
+                           "AnyoneRenderLatent", "AnyoneRenderRegions", "AnyoneSyntheticPeople",
+                           "AnyoneTransferPose", "AnyoneTuneGenerator"), 220)               # while they work
 WIDE = 400
 
 
@@ -82,7 +85,7 @@ def lay_out(prompt: dict[str, Any], info: dict[str, Any], name: str, note: str) 
 def interface_node(key: str, node: dict[str, Any], spec: dict[str, Any], links: list) -> dict[str, Any]:
     """One node; its wires are added to `links`, their types still open. Sockets come before widgets, as the
     frontend stores them."""
-    from anyone.core.graph.widgets import CONTROLLED, UPLOADS, inputs_of, is_widget
+    from anyone.core.graph.widgets import CONTROLLED, UPLOADS, default_value, inputs_of, is_widget
 
     plain, widgets, values = [], [], []
     for name, kind, options in inputs_of(spec):
@@ -91,7 +94,7 @@ def interface_node(key: str, node: dict[str, Any], spec: dict[str, Any], links: 
             socket["shape"] = 7
         if is_widget(kind, options):
             value = node["inputs"].get(name)
-            values.append(None if is_link(value) else value)
+            values.append(default_value(kind, options) if is_link(value) else value)
             values += ["fixed"] if options.get("control_after_generate") or name in CONTROLLED else []
             values += ["image"] if any(options.get(flag) for flag in UPLOADS) else []
         (widgets if is_widget(kind, options) else plain).append(

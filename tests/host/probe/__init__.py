@@ -1,4 +1,4 @@
-"""A pack for the tests: one node that tells what ComfyUI's model management and Anyone's registry hold."""
+"""A pack for the tests: one node that tells what ComfyUI's model management and Anyone hold."""
 from __future__ import annotations
 
 import gc
@@ -6,6 +6,11 @@ import json
 import sys
 
 import comfy.model_management as management
+
+
+def module(end):
+    """Of the pack, whose full name is that of its folder."""
+    return next(sys.modules[name] for name in sys.modules if name.endswith(end))
 
 
 class MemoryProbe:
@@ -17,9 +22,10 @@ class MemoryProbe:
 
     def look(self, nonce):
         gc.collect()
-        registry = next(sys.modules[name] for name in sys.modules if name.endswith("core.checkpoints.load"))
+        tuning = module("core.stylegan.tuned").Delta
         seen = {"loaded": [type(one.model.model).__name__ for one in management.current_loaded_models],
-                "nets": len(registry._loaded)}
+                "nets": len(module("core.checkpoints.load")._loaded),
+                "tunings": sum(type(one) is tuning for one in gc.get_objects())}
         return {"ui": {"text": [json.dumps(seen)]}}
 
 
