@@ -77,8 +77,10 @@ train: $(VENV)/ready ## train the embedded networks as shipped, from nothing, in
 		--informed-rate 0.03 --start runs/stylegan-32/stylegan.safetensors
 	@$(BIN)/python $(STYLEGAN) --out runs/stylegan-128 --size 128x64 --base 3072 --steps 8918 --batch 8 --informed-until 1 \
 		--start runs/stylegan-64/stylegan.safetensors
-	@$(BIN)/python $(STYLEGAN) --out runs/stylegan --size 128x64 --base 3072 --steps 560 --batch 8 --informed-until 0.0001 \
-		--ema-images 2000 --spread 0.46 --start runs/stylegan-128/stylegan.safetensors
+	@$(BIN)/python $(STYLEGAN) --out runs/stylegan-more --size 128x64 --base 3072 --steps 4226 --batch 16 --informed-until 1 \
+		--start runs/stylegan-128/stylegan.safetensors
+	@$(BIN)/python $(STYLEGAN) --out runs/stylegan --size 128x64 --base 3072 --steps 425 --batch 8 --informed-until 0.0001 \
+		--ema-images 1000 --spread 0.46 --start runs/stylegan-more/stylegan.safetensors
 
 clean: ## remove the virtual environment, caches and results
 	@rm -rf $(VENV) output temp .ruff_cache .mypy_cache .hypothesis tests/.pytest_cache
