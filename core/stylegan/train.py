@@ -12,8 +12,8 @@ a power of two high and a multiple of a quarter of that wide: 256x256, or 128x64
 classes (the field `label`) give conditional networks.
 
 Short runs on procedural people start informed: `--informed-until 0.5` spends half of the budget on regression
-from latents that know the person in the picture (`informed.py`), before a discriminator joins. Much of it goes
-faster with small pictures: `--size 32x16`, then `--start` with its file and twice the size, for one more
+from latents that know the person in the picture (`informed.py`), before a discriminator joins. Much of it
+goes faster with small pictures: `--size 32x16`, then `--start` with its file and twice the size, for one more
 block.
 """
 from __future__ import annotations
