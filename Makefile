@@ -39,7 +39,7 @@ hosts: $(VENV)/ready-dev
 soak: $(VENV)/ready-dev ## ten minutes of runs in one process: same pixels, no growing memory
 	@SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest tests/test_soak.py -c tests/pytest.ini
 
-bench: $(VENV)/ready ## time plain against fast networks; prints the README's table
+bench: $(VENV)/ready ## time plain against fast networks; prints the tables of docs/benchmark.md
 	@$(BIN)/python run.py bench
 
 TRIAGAN := run.py train triagan --data runs/pools/tall --base 16 --blocks 1 --batch 16 --ema-images 3000 --bf16 --resume

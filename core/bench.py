@@ -1,6 +1,6 @@
 """Times plain against fast networks and pose geometry, detectors, procedural people, the pack's import.
 
-    python run.py bench                 the table of the README
+    python run.py bench                 the tables of docs/benchmark.md
     python run.py bench --quick --json  two rounds instead of five, for machines
 
 Plain and fast forms run alternately in one process, together with one large convolution that stands for what
