@@ -240,21 +240,6 @@ CATALOG: tuple[Published, ...] = (
     Published(
         "stylegan-person", "StyleGAN2 people, trained on procedural people", "stylegan", "generator",
         ("stylegan-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        digest="sha256:9c3e6131b74b6a9500a2c58d34b1d5831fa07728662ce45e7611596db3ca9183",
-        size=2_936_890, note="See weights/stylegan-person.md."),
-    Published(
-        "stylegan-person", "StyleGAN2 people, trained on procedural people", "stylegan", "generator",
-        ("stylegan-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        digest="sha256:9aa2cc2394aca630f84cf5f82ca13c25142b91f15b7ea6e89e90e57319d90cf3",
-        size=2_936_890, note="See weights/stylegan-person.md."),
-    Published(
-        "stylegan-person", "StyleGAN2 people, trained on procedural people", "stylegan", "generator",
-        ("stylegan-person.safetensors",), "Apache-2.0", "yes", "embedded",
-        digest="sha256:0d6100c6bc75d4ca5fb5d95d7f9c398960a14f02a890115c786069535a57bafc",
-        size=2_936_890, note="See weights/stylegan-person.md."),
-    Published(
-        "stylegan-person", "StyleGAN2 people, trained on procedural people", "stylegan", "generator",
-        ("stylegan-person.safetensors",), "Apache-2.0", "yes", "embedded",
         digest="sha256:2c8f649aea29f79ab616e8c0ef8146e82c592f6d830ad03a07fc237fd0b1ef26",
         size=2_936_890, note="See weights/stylegan-person.md."),
     *_GENERATORS,
