@@ -13,8 +13,10 @@ from ..core.people.silhouette import HEIGHT, Silhouette
 from ..core.pose import JOINTS, Pose, PoseFrame, fit_pose, write_poses
 from ..core.stylegan.infer import generator_of
 from ..core.stylegan.journey import FRAMES, drag_latent
+from ..core.stylegan.journey import SETTINGS as MADE_UP
 from ..core.stylegan.latents import Latent
-from ..core.triagan.drag import SETTINGS, drag_inpainted
+from ..core.triagan.drag import SETTINGS as PAINTED
+from ..core.triagan.drag import drag_inpainted
 from ..core.triagan.infer import MODES
 from ..core.triagan.limbs import RADIUS
 from . import host
@@ -36,7 +38,6 @@ from .wires import (
 )
 
 WHEN_STOPPED = ("keep", "cancel")
-STEPS, LEARNING_RATE = 200, 0.002                         # published; the embedded generator fits them
 
 
 def point_inputs() -> list[io.Input]:
@@ -50,12 +51,12 @@ def point_inputs() -> list[io.Input]:
     ]
 
 
-def loop_inputs(steps: int, learning_rate: float) -> list[io.Input]:
+def loop_inputs(settings: DragSettings) -> list[io.Input]:
     return [
-        io.Int.Input("steps", default=steps, min=1, max=10000, optional=True,
+        io.Int.Input("steps", default=settings.steps, min=1, max=10000, optional=True,
                      tooltip="At most so many; dragging ends where all handles arrive."),
-        io.Float.Input("learning_rate", default=learning_rate, min=0.0001, max=10.0, step=0.0001,
-                       optional=True,
+        io.Float.Input("learning_rate", default=settings.learning_rate, min=0.0001, max=10.0,
+                       step=0.0001, optional=True,
                        tooltip="How far a step goes; higher = faster and rougher."),
         io.Combo.Input("space", options=list(SPACES), default="w+", optional=True,
                        tooltip="w+ = every layer changes by itself, goes furthest; w = all in the same way, "
@@ -105,7 +106,7 @@ class AnyoneDrag(io.ComfyNode):
                                       "may change."),
                 io.Int.Input("index", default=0, min=-100000, max=100000, optional=True,
                              tooltip="Which latent, if there are several: 0 = the first, -1 = the last."),
-                *loop_inputs(STEPS, LEARNING_RATE),
+                *loop_inputs(MADE_UP),
                 io.Float.Input("mask_weight", default=20.0, min=0.0, max=10000.0, step=1.0, optional=True,
                                tooltip="How firmly the rest is held."),
                 opt(io.Int.Input("block", default=-1, min=-1, max=8, optional=True,
@@ -126,8 +127,8 @@ class AnyoneDrag(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, generator, latent, handles, targets="", mask=None, index=0, steps=STEPS,
-                learning_rate=LEARNING_RATE, space="w+", motion_radius=3.0, tracking_radius=12.0,
+    def execute(cls, generator, latent, handles, targets="", mask=None, index=0, steps=MADE_UP.steps,
+                learning_rate=MADE_UP.learning_rate, space="w+", motion_radius=3.0, tracking_radius=12.0,
                 mask_weight=20.0, block=-1, frames=FRAMES, when_stopped="keep"):
         expect_option(space, SPACES, "space")
         expect_option(when_stopped, WHEN_STOPPED, "when_stopped")
@@ -179,7 +180,7 @@ class AnyoneDragInpainted(io.ComfyNode):
                                tooltip="How near to a joint a handle takes it along, in heights of the "
                                        "person. 0 = no joints: all handles are dragged through the latent."),
                 *journey_inputs(),
-                *loop_inputs(100, SETTINGS.learning_rate),
+                *loop_inputs(PAINTED),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The picture with the dragged person."),
@@ -195,8 +196,8 @@ class AnyoneDragInpainted(io.ComfyNode):
     @classmethod
     def execute(cls, image, inpainter, handles, targets="", mask=None, pose=None, detector=None, seed=0,
                 truncation_mode="truncated", truncation_psi=1.0, feather=0.0, joint_radius=RADIUS,
-                frames=FRAMES, when_stopped="keep", steps=100, learning_rate=SETTINGS.learning_rate,
-                space="w+", motion_radius=3.0, tracking_radius=12.0):
+                frames=FRAMES, when_stopped="keep", steps=PAINTED.steps,
+                learning_rate=PAINTED.learning_rate, space="w+", motion_radius=3.0, tracking_radius=12.0):
         expect_option(truncation_mode, MODES, "truncation_mode")
         expect_option(space, SPACES, "space")
         expect_option(when_stopped, WHEN_STOPPED, "when_stopped")

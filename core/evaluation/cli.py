@@ -21,7 +21,8 @@ from pathlib import Path
 from ..checkpoints import LoadedNet, load, load_as
 from ..perceptual import Lpips
 from ..runtime import Runtime, TerminalProgress
-from .dragging import LEARNING_RATE, score_dragging
+from ..stylegan.journey import SETTINGS
+from .dragging import score_dragging
 from .folders import pair_up, score_pairs, score_regions
 from .generators import feature_distance, folder_pictures, score_generator, studio_people
 from .restyle import score_styler
@@ -88,8 +89,8 @@ def _add_stylegan(subjects: argparse._SubParsersAction) -> None:
                           help="folder of the real pictures, of which the first are taken; by default "
                                "procedural people like those of the embedded weights")
     stylegan.add_argument("--drags", type=int, default=100, help="joints to drag (default: 100)")
-    stylegan.add_argument("--learning-rate", type=float, default=LEARNING_RATE, metavar="X",
-                          help=f"of dragging (default: {LEARNING_RATE})")
+    stylegan.add_argument("--learning-rate", type=float, default=SETTINGS.learning_rate, metavar="X",
+                          help=f"of dragging (default: {SETTINGS.learning_rate})")
     stylegan.add_argument("--vgg", type=Path, metavar="FILE",
                           help="the lpips package's network for VGG, or torchvision's VGG-16")
     stylegan.set_defaults(subject=_stylegan)

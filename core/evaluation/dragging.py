@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,13 +17,12 @@ from ..perceptual import DETECTOR
 from ..pose import JOINTS
 from ..runtime import Runtime
 from ..stylegan.infer import PSI, GeneratorNet, generator_of, render, sample_latents
-from ..stylegan.journey import drag_latent
+from ..stylegan.journey import SETTINGS, drag_latent
 
 LIMBS = [number for number, name in enumerate(JOINTS)
          if name.endswith(("elbow", "wrist", "knee", "ankle"))]
 NEAREST, FARTHEST = 0.08, 0.15                            # new places, in heights of the picture
 TRIES = 3                                                 # people drawn for each joint to drag, at most
-STEPS, LEARNING_RATE = 200, 0.002                         # at most; the larger of the published rates
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Dragged:
 
 
 def score_dragging(net: GeneratorNet, *, count: int = 100, seed: int = 0, psi: float = PSI,
-                   learning_rate: float = LEARNING_RATE, runtime: Runtime) -> dict[str, float]:
+                   learning_rate: float = SETTINGS.learning_rate, runtime: Runtime) -> dict[str, float]:
     """Drags an elbow, wrist, knee or ankle of each of `count` people, where the embedded detector finds one;
     people are drawn from the seeds `seed` on.
 
@@ -54,7 +53,8 @@ def score_dragging(net: GeneratorNet, *, count: int = 100, seed: int = 0, psi: f
     `drag_lost`: share of those. `drag_half_way`: share of all joints that came half of the way at least.
     """
     detector, quiet = load_as(DETECTOR, "detector", runtime), Runtime(runtime.device)
-    progress, settings = runtime.progress(count, "Dragging joints"), DragSettings(STEPS, learning_rate)
+    progress = runtime.progress(count, "Dragging joints")
+    settings = replace(SETTINGS, learning_rate=learning_rate)
     drags: list[Dragged] = []
     drawn = 0
     while len(drags) < count and drawn < TRIES * count:

@@ -21,6 +21,7 @@ from .latents import Latent
 from .network import Config
 from .windows import drag_source
 
+SETTINGS = DragSettings(steps=200, learning_rate=0.002)    # the larger of the published rates
 FRAMES = 24                                               # of a journey, at most
 MAPS = 12                                                 # that each block keeps for the gradient, about
 
@@ -37,7 +38,7 @@ class DraggedLatent:
 
 
 def drag_latent(net: GeneratorNet, latent: Latent, handles: Points, targets: Points, *,
-                mask: Tensor | None = None, block: int | None = None, settings: DragSettings | None = None,
+                mask: Tensor | None = None, block: int | None = None, settings: DragSettings = SETTINGS,
                 frames: int = FRAMES, keep: bool = True, runtime: Runtime) -> DraggedLatent:
     """Pulls what a latent's picture shows at `handles` to `targets`, each [N,2] x, y in pixels.
 
@@ -52,7 +53,7 @@ def drag_latent(net: GeneratorNet, latent: Latent, handles: Points, targets: Poi
     config = generator_of(net).config
     check_inside("Handle", as_pairs(handles), config.size(-1))
     block = min(BLOCK, len(config.channels) - 1) if block is None else block
-    settings, ends = settings or DragSettings(), torch.tensor(as_pairs(targets))
+    ends = torch.tensor(as_pairs(targets))
     progress = runtime.progress(settings.steps + 1, "dragging a person")
 
     def show(step: DragStep, picture: Tensor | None) -> None:

@@ -32,7 +32,7 @@ from .infer import MAPS, Job, Latent, draw_z, generator_of, input_planes, plan
 from .limbs import RADIUS, Grip, move, take_hold
 from .network import Modules, Upsample
 
-SETTINGS = DragSettings(learning_rate=0.01)               # w is as long as StyleGAN's and far less sensitive
+SETTINGS = DragSettings(steps=100, learning_rate=0.01)    # w is as long as StyleGAN's and far less sensitive
 FRAMES = 24                                               # of a journey, at most
 MOVED = "moved"
 
